@@ -1,0 +1,74 @@
+"""Arguments that several commands share, and how people write quantities."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def quantity(text: str) -> float:
+    """``200M``, ``10G``, ``1.5k`` or a plain number, to a float."""
+    scale = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+    try:
+        if text and text[-1] in scale:
+            return float(text[:-1]) * scale[text[-1]]
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no quantity such as 200M or 10G") from None
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be above zero")
+    return value
+
+
+def seconds(text: str) -> float:
+    """``1/60`` or ``0.5``, to seconds."""
+    try:
+        above, _, below = text.partition("/")
+        value = float(above) / float(below) if below else float(above)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 1/60 or 0.5") from None
+    if not (0 < value < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r} must be above zero")
+    return value
+
+
+def distance(text: str) -> float:
+    """Metres, or ``inf``."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no distance in metres such as 1.2 or inf"
+        ) from None
+    if math.isnan(value) or value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be above zero")
+    return value
+
+
+def add_scene(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what stands before the lens")
+    group.add_argument(
+        "--scene",
+        default="studio",
+        metavar="NAME|PICTURE",
+        help="studio, motorcycle, colorchecker, chart, or a picture of yours (default: studio)",
+    )
+    group.add_argument("--depth", metavar="PICTURE", help="depth map for a picture of yours")
+    group.add_argument(
+        "--camera",
+        default="xiaomi-mos-35",
+        metavar="NAME|TOML",
+        help="camera definition: xiaomi-mos-35, phone-1inch, or your own file",
+    )
+    group.add_argument(
+        "--seed", type=int, default=1, help="unit and noise; the same seed repeats (default: 1)"
+    )
+    group.add_argument(
+        "--replay", nargs="+", default=(), metavar="RAW", help="play raw files instead of a twin"
+    )
+
+
+def add_storage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gallery", metavar="DIR", help="where photos go (default: modoptic in your pictures)"
+    )

@@ -1,0 +1,112 @@
+"""``modoptic develop``: raws to finished pictures."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+    parser = commands.add_parser(
+        "develop",
+        help="develop raws to JPEG",
+        description="Develop Bayer DNGs (uncompressed, packed, lossless JPEG, JPEG XL), headerless "
+        "raws with a sidecar TOML or the options below, and other makers' raws with the 'raw' "
+        "extra. Each becomes a JPEG beside it, or where -o says.",
+        epilog="examples:\n  modoptic develop *.dng -o finished/\n"
+        "  modoptic develop frame.raw --width 768 --height 512 --cfa RGGB --bits 14 --black 600 "
+        "--white 15520",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--output", metavar="FILE|DIR", help="a JPEG, or a folder")
+    parser.add_argument("--ev", type=float, default=0.0, help="exposure in stops (0)")
+    parser.add_argument(
+        "--white",
+        default="as shot",
+        metavar="KELVIN|auto",
+        help="white balance: as shot (default), auto, or a temperature such as 5600",
+    )
+    parser.add_argument("--quality", type=int, default=92, help="JPEG quality 1-100 (92)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    raw = parser.add_argument_group("headerless raws")
+    raw.add_argument("--width", type=int)
+    raw.add_argument("--height", type=int)
+    raw.add_argument("--cfa", metavar="RGGB", help="RGGB, GRBG, GBRG or BGGR")
+    raw.add_argument("--bits", type=int)
+    raw.add_argument("--black", type=float)
+    raw.add_argument("--white-level", type=int, dest="white_level")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import json
+    import sys
+    import time
+    from pathlib import Path
+
+    import modoptic
+    from modoptic.cli._progress import progress
+    from modoptic.errors import FileError, SettingError
+    from modoptic.photo import write_jpeg
+    from modoptic.rawfile import read_raw
+
+    if not 1 <= args.quality <= 100:
+        raise SettingError("--quality", args.quality, "1 to 100")
+    white: str | float = args.white
+    if args.white not in ("as shot", "auto"):
+        try:
+            white = float(args.white)
+        except ValueError:
+            raise SettingError("--white", args.white, "'as shot', 'auto' or kelvin") from None
+    target = Path(args.output) if args.output else None
+    to_folder = target is not None and (target.suffix.lower() not in (".jpg", ".jpeg"))
+    if target is not None and not to_folder and len(args.files) > 1:
+        raise SettingError("-o", args.output, "a folder, as there are several files")
+    failed = 0
+    for name in args.files:
+        source = Path(name)
+        jpeg = source.with_suffix(".jpg")
+        if target is not None:
+            jpeg = target / jpeg.name if to_folder else target
+        start = time.perf_counter()
+        try:
+            raw = read_raw(
+                source,
+                width=args.width,
+                height=args.height,
+                cfa=args.cfa,
+                bits=args.bits,
+                black=args.black,
+                white=args.white_level,
+            )
+            with progress(source.name, quiet=args.json) as report:
+                rgb = modoptic.develop(
+                    raw,
+                    exposure_ev=args.ev,
+                    white_balance=white,
+                    progress=lambda fraction: report("developing", fraction),
+                )
+            write_jpeg(jpeg, rgb, raw.frame.meta, quality=args.quality)
+        except FileError as error:
+            # one bad file does not stop the others
+            print(f"modoptic: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        height, width = rgb.shape[:2]
+        took = time.perf_counter() - start
+        if args.json:
+            print(
+                json.dumps(
+                    {
+                        "file": name,
+                        "jpeg": str(jpeg),
+                        "width": width,
+                        "height": height,
+                        "seconds": round(took, 3),
+                    }
+                ),
+                flush=True,
+            )
+        else:
+            print(f"{source} -> {jpeg} ({width} x {height}, {took:.2f} s)", flush=True)
+    return 1 if failed else 0

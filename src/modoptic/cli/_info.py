@@ -1,0 +1,55 @@
+"""``modoptic info``: what a raw or a photo says of itself."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+    parser = commands.add_parser(
+        "info",
+        help="show what a raw file says of itself",
+        description="Show size, levels, colour and exposure of raw files.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import json
+
+    import msgspec
+
+    from modoptic.rawfile import read_raw
+
+    for path in args.files:
+        raw = read_raw(path)
+        fields = msgspec.to_builtins(raw.frame.meta)
+        if args.json:
+            print(json.dumps({"file": path, **fields}))
+            continue
+        meta = raw.frame.meta
+        print(path)
+        settings = meta.settings
+        rows = {
+            "camera": f"{meta.make} {meta.model}".strip(),
+            "lens": meta.lens_model,
+            "taken": meta.taken,
+            "size": f"{meta.width} x {meta.height} ({meta.width * meta.height / 1e6:.1f} MP)",
+            "pattern": " / ".join(meta.cfa),
+            "levels": f"black {', '.join(f'{b:g}' for b in meta.black_level)}, white {meta.white_level}",
+            "exposure": f"{exposure_text(settings.exposure_s)} s, f/{settings.f_number:g}, "
+            f"ISO {meta.iso:g}",
+            "focus": f"{settings.focus_distance_m:g} m",
+            "neutral": ", ".join(f"{v:.4f}" for v in meta.as_shot_neutral or ()),
+        }
+        for name, value in rows.items():
+            if value:
+                print(f"  {name:9} {value}")
+    return 0
+
+
+def exposure_text(value_s: float) -> str:
+    """``1/60`` or ``2.5``, as photographers write it."""
+    return f"1/{1 / value_s:.0f}" if 0 < value_s < 0.3 else f"{value_s:g}"

@@ -1,0 +1,36 @@
+"""``modoptic warm``: compile every kernel once, so that nothing compiles while you shoot."""
+
+from __future__ import annotations
+
+import argparse
+
+# finder first: it is what people wait for
+ROOMS = ("pixels", "isp", "sensor", "optics", "scenes", "twin", "rawfile", "photo", "laserlink")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+    parser = commands.add_parser(
+        "warm",
+        help="compile every kernel once (setting up ends with this)",
+        description="Compile every kernel once for the types used, finder kernels first. Takes a "
+        "minute or two the first time and a second after that.",
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import time
+    from importlib import import_module
+
+    start = time.perf_counter()
+    for room in ROOMS:
+        warm = getattr(import_module(f"modoptic.{room}"), "warm", None)
+        if warm is None:
+            continue
+        for kernel in warm():
+            if not args.quiet:
+                print(f"  {time.perf_counter() - start:6.1f} s  {room}: {kernel}", flush=True)
+    if not args.quiet:
+        print(f"Kernels are ready ({time.perf_counter() - start:.1f} s)", flush=True)
+    return 0

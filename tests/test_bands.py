@@ -1,0 +1,41 @@
+"""Bands cover every row once, in order of report, and errors come out."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modoptic.bands import bands, run_bands
+
+
+@given(st.integers(0, 500), st.integers(1, 100))
+def test_bands_cover_each_row_once(height: int, rows: int) -> None:
+    covered = [row for first, end in bands(height, rows) for row in range(first, end)]
+    assert covered == list(range(height))
+
+
+def test_every_band_is_worked_and_progress_only_rises() -> None:
+    seen: set[int] = set()
+    lock = threading.Lock()
+    reports: list[int] = []
+
+    def work(first: int, end: int) -> None:
+        with lock:
+            seen.update(range(first, end))
+
+    run_bands(work, 101, 10, done=reports.append)
+    assert seen == set(range(101))
+    assert reports == sorted(reports) and reports[-1] == 101
+
+
+def test_the_first_error_comes_out_and_nothing_runs_after_it() -> None:
+    running = threading.Semaphore(0)
+
+    def work(first: int, _end: int) -> None:
+        running.release()
+        if first == 0:
+            raise ValueError("band 0")
+
+    with pytest.raises(ValueError, match="band 0"):
+        run_bands(work, 1000, 10)

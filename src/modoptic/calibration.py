@@ -10,9 +10,7 @@ import hashlib
 
 import msgspec
 
-Matrix3 = tuple[
-    tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]
-]
+Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
 class ColorCalibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +25,10 @@ class ColorCalibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoisePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Noise at one analogue gain: variance = scale * signal + offset, signal 0..1 (DNG NoiseProfile)."""
+    """Noise at one analogue gain: variance = scale * signal + offset, signal 0..1.
+
+    As in DNG's NoiseProfile.
+    """
 
     gain: float
     """Analogue gain, linear, 1 = base."""
@@ -36,7 +37,10 @@ class NoisePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shading(msgspec.Struct, frozen=True, kw_only=True):
-    """Relative illumination at one iris and focus: 1 + k1 r^2 + k2 r^4 + k3 r^6, r = 1 in the corner."""
+    """Relative illumination at one iris and focus.
+
+    1 + k1 r^2 + k2 r^4 + k3 r^6 with r = 1 in the corner.
+    """
 
     f_number: float
     focus_distance_m: float

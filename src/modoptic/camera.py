@@ -283,9 +283,7 @@ class Camera:
         for _ in range(4):
             stats = self._finder_stats(settings)
             neutral = auto_white(stats, self.calibration)
-            better = meter(
-                stats, settings, self.info, exposure_s=self._exposure_s, iso=self._iso
-            )
+            better = meter(stats, settings, self.info, exposure_s=self._exposure_s, iso=self._iso)
             settled = abs(math.log2(_light(better) / _light(settings))) < 0.1
             settings = better
             if settled:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from modoptic.errors import StorageError
@@ -15,7 +15,7 @@ PARTIAL_SUFFIX = ".part"
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, durable: bool = True) -> Generator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     The temporary name starts with a dot and ends in ``.part``. With ``durable`` the file and its
@@ -34,7 +34,7 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
             yield temporary
             if durable:
                 _sync(temporary)
-            os.replace(temporary, target)
+            temporary.replace(target)
             if durable:
                 _sync(target.parent)
         except OSError as error:

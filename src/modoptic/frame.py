@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ UInt16Image = npt.NDArray[np.uint16]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes one exposure. All values are physical; what is in force may differ from what was asked."""
+    """What makes one exposure. What is in force may differ from what was asked."""
 
     exposure_s: float = 1 / 60
     gain: float = 1.0
@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoiseModel(msgspec.Struct, frozen=True, kw_only=True):
-    """Variance = scale * signal + offset with signal 0..1 between black and white (DNG NoiseProfile)."""
+    """Variance = scale * signal + offset, signal 0..1 from black to white (DNG NoiseProfile)."""
 
     scale: float = 0.0
     offset: float = 0.0
@@ -121,11 +121,11 @@ def decode_meta(data: bytes | memoryview) -> FrameMeta:
     ProtocolError : not a map, too large, or a known field of another type
     """
     if len(data) > _MAX_META:
-        raise ProtocolError(f"frame metadata of {len(data)} bytes; at most {_MAX_META} are accepted")
+        raise ProtocolError(f"frame metadata of {len(data)} bytes; at most {_MAX_META} are read")
     try:
         fields = msgspec.msgpack.decode(data, type=dict[str, Any])
         extra = {name: value for name, value in fields.items() if name not in _KNOWN}
-        known = {name: value for name, value in fields.items() if name in _KNOWN and name != "extra"}
+        known = {name: fields[name] for name in fields.keys() & _KNOWN - {"extra"}}
         return msgspec.convert({**known, "extra": extra}, FrameMeta)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"frame metadata cannot be read: {error}") from error
@@ -157,7 +157,8 @@ class Frame:
         self.meta = meta
         self.format = pixels.pixel_format(meta.pixel_format)
         self.row_bytes = self.format.row_bytes(meta.width)
-        raw = np.frombuffer(memoryview(data).cast("B"), dtype=np.uint8)
+        view = memoryview(cast(memoryview, data)).cast("B")
+        raw = np.frombuffer(view, dtype=np.uint8)
         if raw.size < self.row_bytes * meta.height:
             raise SettingError(
                 "frame data", f"{raw.size} bytes", f"{self.row_bytes * meta.height} bytes"

@@ -36,7 +36,7 @@ class StartUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a camera is and can do. Part of the manifest that a module sends; never changes while on."""
+    """What a camera is and can do. Part of its manifest; never changes while it is on."""
 
     id: str
     """Of the unit: ``model-serial``."""
@@ -107,7 +107,7 @@ class Source(Protocol):
         ...
 
     def in_force(self, settings: Settings) -> Settings:
-        """The nearest settings that the camera has. A region is rounded outward to what can be read.
+        """The nearest settings that the camera has; a region is rounded outward.
 
         Raises
         ------
@@ -137,7 +137,9 @@ class Source(Protocol):
         """What a frame with these settings would be: size, format, levels. Used for the leader."""
         ...
 
-    def set_lens(self, *, focus_distance_m: float | None = None, f_number: float | None = None) -> None:
+    def set_lens(
+        self, *, focus_distance_m: float | None = None, f_number: float | None = None
+    ) -> None:
         """Move the lens at once, before the next exposure asks for it (focus by wire)."""
         ...
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from modoptic.cli._arguments import Commands
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+
+def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "develop",
         help="develop raws to JPEG",

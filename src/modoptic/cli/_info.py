@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from modoptic.cli._arguments import Commands
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+
+def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
         help="show what a raw file says of itself",
@@ -38,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
             "taken": meta.taken,
             "size": f"{meta.width} x {meta.height} ({meta.width * meta.height / 1e6:.1f} MP)",
             "pattern": " / ".join(meta.cfa),
-            "levels": f"black {', '.join(f'{b:g}' for b in meta.black_level)}, white {meta.white_level}",
+            "levels": f"black {', '.join(f'{b:g}' for b in meta.black_level)}, "
+            f"white {meta.white_level}",
             "exposure": f"{exposure_text(settings.exposure_s)} s, f/{settings.f_number:g}, "
             f"ISO {meta.iso:g}",
             "focus": f"{settings.focus_distance_m:g} m",

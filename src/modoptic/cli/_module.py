@@ -10,13 +10,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from modoptic.cli._arguments import quantity
+from modoptic.cli._arguments import Commands, quantity
 
 if TYPE_CHECKING:
     from modoptic.source import Source
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+def add(commands: Commands) -> None:
     module = commands.add_parser(
         "module", help="run a camera module that phones can connect to", description=__doc__
     )
@@ -79,8 +79,12 @@ def _serve(args: argparse.Namespace) -> int:
 
         hands = HandsServer(args.hands, source, device.dock)
     stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     serving = threading.Thread(target=device.serve_forever, name="device", daemon=True)
     serving.start()
     print(

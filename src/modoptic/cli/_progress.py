@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 
 @contextlib.contextmanager
-def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
+def progress(title: str, *, quiet: bool = False) -> Generator[Callable[[str, float], None]]:
     """A function ``report(phase, fraction)`` that draws a bar while the block runs."""
     if quiet or not sys.stderr.isatty():
         yield lambda phase, fraction: None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from modoptic.cli._arguments import add_scene, distance, seconds
+from modoptic.cli._arguments import Commands, add_scene, distance, seconds
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "shoot",
         help="take one photo and save it as DNG or JPEG",
-        description="Take one photo with the simulated module. Exposure is metered unless given.",
-        epilog="example:\n  modoptic shoot --aperture 2 --focus 2.4 --scene motorcycle -o photo.dng",
+        description="Take one photo with the simulated module. "
+        "Exposure is metered unless it is given.",
+        epilog="example:\n"
+        "  modoptic shoot --aperture 2 --focus 2.4 --scene motorcycle -o photo.dng",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

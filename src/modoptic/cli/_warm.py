@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from modoptic.cli._arguments import Commands
+
 # finder first: it is what people wait for
 ROOMS = ("pixels", "isp", "sensor", "optics", "scenes", "twin", "rawfile", "photo", "laserlink")
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # noqa: SLF001
+def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "warm",
         help="compile every kernel once (setting up ends with this)",

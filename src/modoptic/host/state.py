@@ -63,7 +63,9 @@ class ShotState(msgspec.Struct, frozen=True, kw_only=True):
     """A photo under way."""
 
     name: str
-    phase: Literal["waiting", "preparing", "exposing", "crossing", "developing", "saving", "done", "lost"]
+    phase: Literal[
+        "waiting", "preparing", "exposing", "crossing", "developing", "saving", "done", "lost"
+    ]
     fraction: float
     why: str = ""
     megapixels: float = 0.0

@@ -140,30 +140,40 @@ def _unpack14(packed: UInt8Array, out: npt.NDArray[np.uint16]) -> None:
 def _pack10(values: npt.NDArray[np.uint16], out: UInt8Array) -> None:
     for i in range(values.size // 4):
         a, b, c, d = values[4 * i], values[4 * i + 1], values[4 * i + 2], values[4 * i + 3]
-        out[5 * i] = a & 0xFF
-        out[5 * i + 1] = ((a >> 8) & 0x03) | ((b & 0x3F) << 2)
-        out[5 * i + 2] = ((b >> 6) & 0x0F) | ((c & 0x0F) << 4)
-        out[5 * i + 3] = ((c >> 4) & 0x3F) | ((d & 0x03) << 6)
-        out[5 * i + 4] = (d >> 2) & 0xFF
+        out[5 * i] = np.uint8(a & 0xFF)
+        out[5 * i + 1] = np.uint8(((a >> 8) & 0x03) | ((b & 0x3F) << 2))
+        out[5 * i + 2] = np.uint8(((b >> 6) & 0x0F) | ((c & 0x0F) << 4))
+        out[5 * i + 3] = np.uint8(((c >> 4) & 0x3F) | ((d & 0x03) << 6))
+        out[5 * i + 4] = np.uint8((d >> 2) & 0xFF)
 
 
 @_jit
 def _pack12(values: npt.NDArray[np.uint16], out: UInt8Array) -> None:
+    # plain 16 bit operands with 16 bit constants: wider ones keep the loop from being vectorised
+    low, nibble, four, eight = np.uint16(0xFF), np.uint16(0x0F), np.uint16(4), np.uint16(8)
     for i in range(values.size // 2):
         a, b = values[2 * i], values[2 * i + 1]
-        out[3 * i] = a & 0xFF
-        out[3 * i + 1] = ((a >> 8) & 0x0F) | ((b & 0x0F) << 4)
-        out[3 * i + 2] = (b >> 4) & 0xFF
+        out[3 * i] = np.uint8(a & low)
+        out[3 * i + 1] = np.uint8(
+            np.uint16((a >> eight) & nibble) | np.uint16((b & nibble) << four)
+        )
+        out[3 * i + 2] = np.uint8((b >> four) & low)
 
 
 @_jit
 def _pack14(values: npt.NDArray[np.uint16], out: UInt8Array) -> None:
     for i in range(values.size // 4):
-        word = np.uint64(0)
-        for k in range(4):
-            word |= np.uint64(values[4 * i + k] & 0x3FFF) << np.uint64(14 * k)
-        for k in range(7):
-            out[7 * i + k] = np.uint8((word >> np.uint64(8 * k)) & np.uint64(0xFF))
+        a = np.uint32(values[4 * i] & 0x3FFF)
+        b = np.uint32(values[4 * i + 1] & 0x3FFF)
+        c = np.uint32(values[4 * i + 2] & 0x3FFF)
+        d = np.uint32(values[4 * i + 3] & 0x3FFF)
+        out[7 * i] = np.uint8(a & 0xFF)
+        out[7 * i + 1] = np.uint8((a >> 8) | ((b & 0x03) << 6))
+        out[7 * i + 2] = np.uint8((b >> 2) & 0xFF)
+        out[7 * i + 3] = np.uint8((b >> 10) | ((c & 0x0F) << 4))
+        out[7 * i + 4] = np.uint8((c >> 4) & 0xFF)
+        out[7 * i + 5] = np.uint8((c >> 12) | ((d & 0x3F) << 2))
+        out[7 * i + 6] = np.uint8(d >> 6)
 
 
 _UNPACK = {10: _unpack10, 12: _unpack12, 14: _unpack14}

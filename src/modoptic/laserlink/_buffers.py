@@ -1,0 +1,151 @@
+"""Memory of the phone into which pixels arrive. The link's core owns none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import threading
+import time
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.errors import SettingError
+from modoptic.frame import Frame, FrameMeta
+
+SPARE_S: Final = 5.0
+"""How long the memory of a released still is kept for the next: a burst needs no fresh pages."""
+
+
+class StillMemory:
+    """Memory of one still: a memfd of this process and its mapping."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.fd = os.memfd_create("modoptic-still", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, size)
+        self.view = memoryview(mmap.mmap(self.fd, size))
+        self._closed = False
+
+    def fill_pages(self) -> None:
+        """Give the memory its pages now, without the GIL: 100 ms for 150 MB that else fall into
+        the crossing."""
+        with contextlib.suppress(OSError):
+            os.posix_fallocate(self.fd, 0, self.size)
+
+    def close(self) -> None:
+        # the mapping itself ends with the last array over it
+        if not self._closed:
+            self._closed = True
+            os.close(self.fd)
+            self.view = memoryview(b"")
+
+
+class StillBuffer(Frame):
+    """A still as it arrives: a `Frame` over memory that other processes can map.
+
+    ``fd`` is a memfd of ``size`` bytes with the pixels at offset 0, as ``meta.pixel_format`` says; it
+    can be sent to another process, which maps it with `map_still`. It is valid until `release`.
+    """
+
+    def __init__(self, meta: FrameMeta, memory: StillMemory, stills: StillPool) -> None:
+        super().__init__(meta, memory.view, rows_valid=0, release=self._give_back)
+        self.fd = memory.fd
+        self.size = self.data.size
+        self._memory: StillMemory | None = memory
+        self._stills = stills
+
+    def _give_back(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            self.fd = -1
+            self.data = np.empty(0, np.uint8)
+            self._stills.give_back(memory)
+
+
+def map_still(fd: int, meta: FrameMeta, *, rows_valid: int | None = None) -> Frame:
+    """The frame that lies in ``fd`` (see `StillBuffer`), mapped for reading into this process.
+
+    Raises
+    ------
+    SettingError : the memory is smaller than ``meta`` says
+    """
+    size = os.fstat(fd).st_size
+    if size <= 0:
+        raise SettingError("still memory", f"{size} bytes", "the memfd of a StillBuffer")
+    mapped = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    return Frame(meta, memoryview(mapped), rows_valid=rows_valid)
+
+
+class StillPool:
+    """Makes the memory of stills ahead of need and keeps one spare for a short while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spares: list[tuple[float, StillMemory]] = []
+
+    def expect(self, size: int) -> None:
+        """A still of ``size`` bytes will come: have its memory ready, made in another thread."""
+        with self._lock:
+            if any(memory.size == size for _, memory in self._spares):
+                return
+        threading.Thread(target=self._make, args=(size,), name="still-memory", daemon=True).start()
+
+    def _make(self, size: int) -> None:
+        memory = StillMemory(size)
+        memory.fill_pages()
+        self.give_back(memory)
+
+    def take(self, meta: FrameMeta, size: int) -> StillBuffer:
+        with self._lock:
+            found = next((s for s in self._spares if s[1].size == size), None)
+            if found is not None:
+                self._spares.remove(found)
+        return StillBuffer(meta, found[1] if found else StillMemory(size), self)
+
+    def give_back(self, memory: StillMemory) -> None:
+        with self._lock:
+            same = [s for s in self._spares if s[1].size == memory.size]
+            if len(same) < 2:
+                self._spares.append((time.monotonic() + SPARE_S, memory))
+                return
+        memory.close()
+
+    def drop_old(self, now: float) -> float | None:
+        """Close spares whose time is over; the time when the next one's is."""
+        with self._lock:
+            old = [s for s in self._spares if s[0] <= now]
+            self._spares = [s for s in self._spares if s[0] > now]
+            following = min((s[0] for s in self._spares), default=None)
+        for _, memory in old:
+            memory.close()
+        return following
+
+    def close(self) -> None:
+        self.drop_old(float("inf"))
+
+
+class FinderPool:
+    """Memory of one stream's frames, reused while the size stays."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._size = 0
+        self._free: list[npt.NDArray[np.uint8]] = []
+
+    def expect(self, size: int) -> None:
+        """Have ``count`` buffers of ``size`` bytes with their pages in place."""
+        if size != self._size:
+            self._size = size
+            self._free = [np.ones(size, np.uint8) for _ in range(self._count)]
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        if size != self._size:
+            self._size, self._free = size, []
+        return self._free.pop() if self._free else np.ones(size, np.uint8)
+
+    def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        if memory.size == self._size and len(self._free) < self._count:
+            self._free.append(memory)

@@ -66,8 +66,9 @@ def _tcp(address: str) -> TcpAddress:
         loopback = False
     if not loopback:
         raise AddressError(
-            f"{address}: only addresses of this machine are allowed (127.0.0.1, ::1, localhost), because "
-            "this version neither proves who is at the other end nor seals the pictures; to reach "
+            f"{address}: only addresses of this machine are allowed (127.0.0.1, ::1, "
+            "localhost), because this version neither proves who is at the other end nor seals the "
+            "pictures; to reach "
             f"another machine use an ssh tunnel to tcp://127.0.0.1:{DEFAULT_PORT}"
         )
     return TcpAddress(host, DEFAULT_PORT if port is None else port)

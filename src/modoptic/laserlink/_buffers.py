@@ -46,8 +46,8 @@ class StillMemory:
 class StillBuffer(Frame):
     """A still as it arrives: a `Frame` over memory that other processes can map.
 
-    ``fd`` is a memfd of ``size`` bytes with the pixels at offset 0, as ``meta.pixel_format`` says; it
-    can be sent to another process, which maps it with `map_still`. It is valid until `release`.
+    ``fd`` is a memfd of ``size`` bytes with the pixels at offset 0, as ``meta.pixel_format`` says;
+    it can be sent to another process, which maps it with `map_still`. It is valid until `release`.
     """
 
     def __init__(self, meta: FrameMeta, memory: StillMemory, stills: StillPool) -> None:

@@ -1,4 +1,4 @@
-"""What both ends expect of a carrier. A carrier moves packets and knows nothing of what they say."""
+"""What both ends expect of a carrier, which moves packets and knows nothing of what they say."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class ModuleListener(Protocol):
     def address(self) -> str: ...
     def files(self) -> Files: ...
     def accept(self, *, seated: bool) -> ModuleCarrier | None:
-        """A phone that has connected, or None; a network carrier turns it away unless ``seated``."""
+        """A phone that has connected, or None; over a network only while ``seated``."""
         ...
 
     def close(self) -> None: ...

@@ -29,7 +29,7 @@ class SignalKind(enum.IntEnum):
     MAGNET_ON = 1
     MAGNET_OFF = 2
     PADS_BAD = 3
-    """The magnet holds, the pads do not touch well; ``value`` is the tilt in hundredths of a degree."""
+    """The magnet holds, the pads touch badly; ``value`` is the tilt in hundredths of a degree."""
     PADS_GOOD = 4
     POWER = 5
     """``value``: 0 probe, 1 bring-up, 2 contract."""

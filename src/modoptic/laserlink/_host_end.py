@@ -88,11 +88,11 @@ class HostEnd:
     ) -> None:
         self.close()
 
-    # --- state --------------------------------------------------------------------------------------
+    # --- state
 
     @property
     def dock(self) -> str:
-        """The dock's state: DETACHED, SEATING, ATTACHED, ACTIVATED, ENUMERATED, READY, REFUSED, FAULT."""
+        """The dock's state by name: ``DETACHED``, ``SEATING``, ... ``READY``; see `Dock`."""
         return self._machine.dock.state
 
     @property
@@ -110,7 +110,7 @@ class HostEnd:
         """Packets that arrived damaged since the start; each was asked for again."""
         return self._machine.damaged
 
-    # --- requests -------------------------------------------------------------------------------------
+    # --- requests
 
     def stream(self, name: str, settings: Settings) -> int:
         """Ask for frames of ``"finder"`` or ``"loupe"`` until replaced; the request's id.
@@ -164,12 +164,12 @@ class HostEnd:
         self._wake.set()
 
     def ack_durable(self, frame_id: int) -> None:
-        """The still ``frame_id`` (`FrameMeta.frame_id`) is safe on disk: the module may forget it."""
+        """The still ``frame_id`` of its metadata is safe on disk: the module may forget it."""
         with self._lock:
             self._machine.ack_durable(frame_id)
         self._wake.set()
 
-    # --- the thread -----------------------------------------------------------------------------------
+    # --- the thread
 
     def _enter(self, action: Callable[[], None]) -> None:
         with self._lock:

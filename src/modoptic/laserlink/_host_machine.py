@@ -1,7 +1,7 @@
 """The phone's end of the link, without I/O, threads or a clock.
 
-Inward go dock signals, control packets and pixel packets (`place`, then `arrived`, then `settle` once
-a batch). Outward come control packets (`control_out`) and calls for the listener (`news`).
+Inward go dock signals, control packets and pixel packets (`place`, then `arrived`, then `settle`
+once a batch). Outward come control packets (`control_out`) and calls for the listener (`news`).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class HostListener(Protocol):
     """What the phone does with what the link brings.
 
     Called from the link's own thread, one call at a time; each must return at once.
-    A listener may also have ``finder_begins(name, frame)``: the leader of a finder frame has come, and
-    rows become valid from now (`Frame.wait_rows`). Every such frame ends: it is either given to `finder`, or
-    it fails (`Frame.failed`) and must be released all the same.
+    A listener may also have ``finder_begins(name, frame)``: the leader of a finder frame has come,
+    and rows become valid from now (`Frame.wait_rows`). Every such frame ends: it is given to
+    `finder`, or it fails (`Frame.failed`) and must be released all the same.
     """
 
     def dock_changed(self, state: str, why: str, at_ns: int) -> None:
@@ -82,7 +82,7 @@ class HostListener(Protocol):
         ...
 
     def still_done(self, request_id: int) -> None:
-        """The still is whole; its metadata is final. Answer with ``ack_durable`` once it is safe."""
+        """The still is whole, its metadata final. Answer with ``ack_durable`` once it is safe."""
         ...
 
     def still_lost(self, request_id: int, why: str, frame: Frame | None) -> None:
@@ -184,7 +184,7 @@ class HostMachine:
         self._second_bytes = 0
         self._measured_still = False
 
-    # --- what the phone asks ------------------------------------------------------------------------
+    # --- what the phone asks
 
     def stream(self, name: str, settings: Settings) -> int:
         """Ask for frames of ``name`` until it is replaced or stopped; the request's id."""
@@ -262,7 +262,7 @@ class HostMachine:
             values["Aperture"] = f_number
         self._say(m.WriteFeatures(values=values))
 
-    # --- what comes from the dock ---------------------------------------------------------------------
+    # --- what comes from the dock
 
     def signal(self, signal: Signal) -> None:
         """A contact of the dock changed."""
@@ -281,7 +281,7 @@ class HostMachine:
         if fault and self.dock.to("DETACHED", why):
             self._dock_news()
 
-    # --- the control path -----------------------------------------------------------------------------
+    # --- the control path
 
     def control(self, packet: bytes | memoryview, now: float) -> None:
         """A whole packet of the control path.
@@ -325,13 +325,13 @@ class HostMachine:
         packets, self._control = self._control, []
         return packets
 
-    # --- the pixel path -------------------------------------------------------------------------------
+    # --- the pixel path
 
     def place(self, header: Header) -> memoryview:
         """Where the payload of ``header`` belongs: its own place in its frame, or scrap."""
         self._target = None
         session = self._session
-        if session is not None and header.index:
+        if session is not None and header.packet:
             incoming = session.arriving.get(header.frame)
             if incoming is not None:
                 target = incoming.place(header)
@@ -359,17 +359,17 @@ class HostMachine:
             return
         incoming = session.arriving.get(header.frame)
         if incoming is None:
-            if header.index == 0 and whole:
+            if header.packet == 0 and whole:
                 self._leader(session, header, payload)
             elif len(session.unknown) < _MAX_ARRIVING:
                 session.unknown.setdefault(header.frame, 0.0)
-        elif header.index == incoming.count + 1 and whole:
+        elif header.packet == incoming.count + 1 and whole:
             with contextlib.suppress(ProtocolError):
                 incoming.end(m.decode_trailer(payload))
                 session.touched[incoming.id] = incoming
 
     def settle(self, now: float) -> None:
-        """After a batch of packets: rows become valid, whole frames are handed on, gaps asked for."""
+        """After a batch: rows become valid, whole frames are handed on, gaps asked for."""
         session = self._session
         if session is None:
             return
@@ -398,7 +398,7 @@ class HostMachine:
         times += [asked + ASK_AGAIN_S for asked in session.unknown.values()]
         return min(times, default=None)
 
-    # --- inside ---------------------------------------------------------------------------------------
+    # --- inside
 
     def _say(self, message: m.Message) -> None:
         self._sequence += 1
@@ -495,12 +495,13 @@ class HostMachine:
             meta = decode_meta(leader.meta)
             row_bytes = pixels.pixel_format(meta.pixel_format).row_bytes(meta.width)
             check_leader(leader, meta, row_bytes, self._limit_bytes() // 2)
-            frame = self._frame_for(session, leader, meta, header.frame)
         except ModopticError:
-            frame = None
-        if frame is None or len(session.arriving) >= _MAX_ARRIVING:
-            self._close(session, header.frame)
-            self._say(m.FrameDone(frame=header.frame, whole=False))
+            self._unwanted(session, header.frame)
+            return
+        room = len(session.arriving) < _MAX_ARRIVING
+        frame = self._frame_for(session, leader, meta, header.frame) if room else None
+        if frame is None:
+            self._unwanted(session, header.frame)
             return
         incoming = Incoming(leader, meta, frame, header.frame)
         incoming.began_at = self._now
@@ -511,6 +512,10 @@ class HostMachine:
         elif self._early is not None:
             early, name = self._early, leader.stream
             self.news.append(lambda _: early(name, frame))
+
+    def _unwanted(self, session: _Session, frame_id: int) -> None:
+        self._close(session, frame_id)
+        self._say(m.FrameDone(frame=frame_id, whole=False))
 
     def _frame_for(
         self, session: _Session, leader: m.Leader, meta: FrameMeta, frame_id: int
@@ -590,8 +595,7 @@ class HostMachine:
 
     def _give_up(self, session: _Session, incoming: Incoming, why: str) -> None:
         """A frame that will not come whole, in a session that goes on."""
-        self._close(session, incoming.id)
-        self._say(m.FrameDone(frame=incoming.id, whole=False))
+        self._unwanted(session, incoming.id)
         if incoming.stream == "still":
             self._lose(session, incoming.request_id, why)
         else:

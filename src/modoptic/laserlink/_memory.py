@@ -1,17 +1,17 @@
 """The ``memory`` carrier: two processes of one user on one machine.
 
-A Unix socket (SOCK_SEQPACKET, mode 0600, the peer's user checked) carries control packets, the dock's
-signals and doorbells; its hang-up is the detach. Pixels lie in a ring: a memfd of the module, passed
-over the socket, which the phone maps for reading once it has seen that its size is sealed (else a peer
-that truncates it would kill the phone with SIGBUS).
+A Unix socket (SOCK_SEQPACKET, mode 0600, the peer's user checked) carries control packets, the
+dock's signals and doorbells; its hang-up is the detach. Pixels lie in a ring: a memfd of the
+module, passed over the socket, which the phone maps for reading once it has seen that its size is
+sealed (else a peer that truncates it would kill the phone with SIGBUS).
 
-How far the ring is written and read goes over the socket, never through the shared memory: a message
-of the socket orders memory, a number in the ring would not.
+How far the ring is written and read goes over the socket, never through the shared memory: a
+message of the socket orders memory, a number in the ring would not.
 
 Each message begins with a byte that says what it is:
 
-``R`` slots u32, stride u32, with the memfd: the ring. ``H`` u64: packets written so far. ``T`` u64: packets
-copied out so far. ``C``: a control packet. ``S``: a dock signal. Others are ignored.
+``R`` slots u32, stride u32, with the memfd: the ring. ``H`` u64: packets written so far. ``T`` u64:
+packets copied out so far. ``C``: a control packet. ``S``: a dock signal. Others are ignored.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ class MemoryListener:
         except OSError as error:
             self._sock.close()
             raise AddressError(
-                f"{self.address}: cannot listen there ({error.strerror or error}); choose a path in a "
-                "folder that exists and can be written"
+                f"{self.address}: cannot listen there ({error.strerror or error}); choose a path "
+                "in a folder that exists and can be written"
             ) from error
         except AddressError:
             self._sock.close()

@@ -22,7 +22,7 @@ REPEATING: Final = ("finder", "loupe")
 FeatureValue = float | int | str | bool
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=True):
+class _Message(msgspec.Struct, kw_only=True, tag_field="t", omit_defaults=True):
     pass
 
 
@@ -115,7 +115,7 @@ class Flushed(_Message, tag="flushed"):
 
 
 class Credit(_Message, tag="credit"):
-    """Phone: so many frames of the stream may have been begun since the session began. Only rises."""
+    """Phone: so many frames of the stream may be begun in this session. Only rises."""
 
     stream: StreamName
     total: int
@@ -137,7 +137,7 @@ class Gone(_Message, tag="gone"):
 
 
 class FrameDone(_Message, tag="done"):
-    """Phone: the frame is here whole, or given up (``whole`` false); nothing more of it is needed."""
+    """Phone: nothing more of this frame is needed: it is whole, or given up."""
 
     frame: int
     whole: bool = True
@@ -330,7 +330,7 @@ _SKIP, _LENGTH, _COUNTS = _sizes()
 
 
 def depth(data: bytes | memoryview) -> int:
-    """How deep maps and arrays are nested in MessagePack ``data``; stops counting past the limit."""
+    """How deep maps and arrays nest in MessagePack ``data``; stops counting past the limit."""
     open_items: list[int] = []
     deepest = 0
     at = 0

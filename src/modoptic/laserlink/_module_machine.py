@@ -155,7 +155,7 @@ class ModuleMachine:
         self._leave: deque[str] = deque(m.REPEATING)
         self._shares = Shares()
 
-    # --- the session ------------------------------------------------------------------------------
+    # --- the session
 
     def hello(self) -> None:
         """Begin: the light is locked and the controller runs."""
@@ -230,7 +230,7 @@ class ModuleMachine:
         packets, self._control = self._control, []
         return packets
 
-    # --- answers of the device to orders ------------------------------------------------------------
+    # --- answers of the device to orders
 
     def accept(
         self, request: m.Request, settings: Settings, described: FrameMeta, size: int
@@ -275,7 +275,7 @@ class ModuleMachine:
         """The phone still wants this still."""
         return request_id in self._stills
 
-    # --- the sensor ---------------------------------------------------------------------------------
+    # --- the sensor
 
     def next_job(self) -> Job | None:
         """What to expose now: a still that is ready, else finder and loupe in turn."""
@@ -309,7 +309,7 @@ class ModuleMachine:
         return of is None or of.waiting is None
 
     def begin(self, job: Job, described: FrameMeta, memory: memoryview) -> Outgoing | None:
-        """The exposure of ``job`` begins; its rows will lie in ``memory``. None: no longer wanted."""
+        """The exposure of ``job`` begins; its rows will lie in ``memory``. None: not wanted."""
         frame = Outgoing(
             stream=job.stream,
             frame_id=job.frame_id,
@@ -358,10 +358,10 @@ class ModuleMachine:
             self._drop_from_stream(frame, why)
         self._free(frame)
 
-    # --- the pixel path -------------------------------------------------------------------------------
+    # --- the pixel path
 
     def next_packets(self, now: float, room: int) -> list[Packet]:
-        """Up to ``room`` packets that may leave now, each as header and payload for a gathering send.
+        """Up to ``room`` packets that may leave now, each header and payload for a gathering send.
 
         Payloads are views of the frames' memory, to be sent before this is called again.
         """
@@ -438,7 +438,7 @@ class ModuleMachine:
             of.current, of.waiting = of.waiting, None
             of.begun += 1
 
-    # --- inside ---------------------------------------------------------------------------------------
+    # --- inside
 
     def _say(self, message: m.Message, channel: int = CONTROL) -> None:
         self._sequence += 1

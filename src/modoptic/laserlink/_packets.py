@@ -62,7 +62,7 @@ class Header(NamedTuple):
     channel: int
     flags: int
     frame: int
-    index: int
+    packet: int
     length: int
     payload_crc: int
 
@@ -75,7 +75,7 @@ def pack_header(header: Header) -> bytes:
         header.channel,
         header.flags & _FLAGS,
         header.frame,
-        header.index,
+        header.packet,
         header.length,
         header.payload_crc,
     )

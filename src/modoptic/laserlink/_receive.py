@@ -32,7 +32,7 @@ class Incoming:
         self.size = leader.size
         self.packet_bytes = leader.packet_bytes
         self.count = packets_of(leader.size, leader.packet_bytes)
-        self.view = memoryview(frame.data).cast("B")
+        self.view = frame.data.data.cast("B")
         self.got = bytearray(self.count + 1)
         self.received = 0
         self.next_expected = 1
@@ -46,7 +46,7 @@ class Incoming:
 
     def place(self, header: Header) -> memoryview | None:
         """Where this payload belongs; None if it is not wanted (again) or does not fit."""
-        index = header.index
+        index = header.packet
         if not 1 <= index <= self.count or self.got[index]:
             return None
         start = (index - 1) * self.packet_bytes
@@ -57,7 +57,7 @@ class Incoming:
 
     def arrived(self, header: Header, *, whole: bool) -> None:
         """The payload of ``header`` lies in its place; ``whole`` says that its CRC holds."""
-        index = header.index
+        index = header.packet
         if index >= self.next_expected:
             if index > self.next_expected:
                 self.missing.update(range(self.next_expected, index))

@@ -160,9 +160,9 @@ class Line:
 class Shares:
     """Which of two channels goes first when both have packets.
 
-    On a free line the finder gets three packets of four, and a still its floor of 25 %. On a limited
-    line a still would starve behind a finder that alone wants more than there is: there the still gets
-    three of four, and the finder goes on with every fourth.
+    On a free line the finder gets three packets of four, and a still its floor of 25 %. On a
+    limited line a still would starve behind a finder that alone wants more than there is: there the
+    still gets three of four, and the finder goes on with every fourth.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """The ``tcp`` carrier, on loopback: two connections, control apart from pixels.
 
 Connected means seated and a hang-up is the detach; so is silence of 400 ms, where each end says
-something on the control connection every 100 ms. Each connection begins with 24 bytes: magic ``MoLL``,
-major version, role (0 control, 1 pixels), two zeros, and 16 random bytes that join the two.
+something on the control connection every 100 ms. Each connection begins with 24 bytes: magic
+``MoLL``, major version, role (0 control, 1 pixels), two zeros, and 16 random bytes that join them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A module: the module's end of the link, run on a `Source` with threads and a clock.
 
-One thread (`Device.serve_forever`) does all I/O and runs the `ModuleMachine`. While power is on, a second
-one exposes, and each still is prepared in a thread of its own while the finder goes on. The source
-is never called with the lock held: it may call back from any thread.
+One thread (`Device.serve_forever`) does all I/O and runs the `ModuleMachine`. While power is on, a
+second one exposes, and each still is prepared in a thread of its own while the finder goes on. The
+source is never called with the lock held: it may call back from any thread.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Power:
 
 
 class DeviceDock:
-    """What hands can do to a module. Each call returns at once; the device's thread does the rest."""
+    """What hands can do to a module. Calls return at once; the device's thread does the rest."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -99,7 +99,7 @@ class DeviceDock:
         self._device.later(lambda: self._device.pull(at_ns))
 
     def tilt(self, deg: float) -> None:
-        """Tilt it against the phone; beyond 3 degrees it loses contact, and light, until it lies flat."""
+        """Tilt it against the phone; beyond 3 degrees it has no contact and no light."""
         at_ns = time.monotonic_ns()
         self._device.later(lambda: self._device.tilt(deg, at_ns))
 
@@ -170,40 +170,43 @@ class Device:
         self._power: _Power | None = None
         self._sensor: threading.Thread | None = None
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self._serving: int | None = None
+        """The thread that serves; -1 where it is about to."""
+        self._stopped = threading.Event()
         self._wake = Wake()
         self._listener = listen(address)
         self.address = self._listener.address
         source.subscribe(self._ring_turned)
 
-    # --- for the caller -------------------------------------------------------------------------------
+    # --- for the caller
 
     def start(self) -> None:
         """Serve in a thread of its own; `close` ends it."""
-        self._thread = threading.Thread(
-            target=self.serve_forever, name="laserlink-module", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self.serve_forever, name="laserlink-module", daemon=True)
+        self._serving = -1
+        thread.start()
 
     def close(self) -> None:
         """Stop serving: the phone sees a hang-up. From any thread, and from signal handlers."""
         self._closing = True
         self._wake.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(10.0)
+        if self._serving is None:
+            self._listener.close()
+        elif self._serving != threading.get_ident():
+            self._stopped.wait(10.0)
 
     def serve_forever(self) -> None:
         """Serve until `close` is called from elsewhere."""
+        self._serving = threading.get_ident()
         try:
             while not self._closing:
                 self._turn()
         finally:
             self._hang_up()
             self._listener.close()
-            self._wake.close()
             if self._sensor is not None:
                 self._sensor.join(5.0)
+            self._stopped.set()
 
     @property
     def line(self) -> float | None:
@@ -228,7 +231,7 @@ class Device:
         self._later.append(action)
         self._wake.set()
 
-    # --- hands, in the device's thread ------------------------------------------------------------------
+    # --- hands, in the device's thread
 
     def seat(self, at_ns: int) -> None:
         if not self.seated:
@@ -264,7 +267,7 @@ class Device:
             amount = round(100 * value) if kind == SignalKind.PADS_BAD else round(value)
             self._carrier.signal(Signal(kind, min(amount, 0xFFFF), at_ns))
 
-    # --- power ------------------------------------------------------------------------------------------
+    # --- power
 
     @property
     def _touching(self) -> bool:
@@ -279,7 +282,7 @@ class Device:
             self._power_off()
 
     def _bring_up(self, at_ns: int) -> None:
-        """What happens between the magnets' click and the hello takes the time that the definition says."""
+        """From the magnets' click to the hello, in the time that the definition says."""
         power = self._power = _Power(at_ns)
         start = self._source.info.start_up
         at = at_ns / 1e9 + start.debounce_s
@@ -322,7 +325,7 @@ class Device:
             carrier.close()
         self._power_off()
 
-    # --- the device's thread ----------------------------------------------------------------------------
+    # --- the device's thread
 
     def _turn(self) -> None:
         try:
@@ -471,7 +474,7 @@ class Device:
         self._rings.append(event)
         self._wake.set()
 
-    # --- the sensor's threads ---------------------------------------------------------------------------
+    # --- the sensor's threads
 
     def _sense(self, power: _Power, before: threading.Thread | None) -> None:
         machine = power.machine
@@ -501,7 +504,7 @@ class Device:
         return None
 
     def _pace(self, power: _Power, machine: ModuleMachine, job: Job, began: float) -> None:
-        """A frame that would push out the last one waits, at most as long as the sensor needs for it."""
+        """A frame that would push out the last one waits, at most one period of the sensor."""
         period = 1 / self._source.info.readout(job.settings.readout).frame_rate_max
         with self._jobs:
             self._jobs.wait_for(
@@ -513,7 +516,7 @@ class Device:
         named = self._named(machine, job, job.described)
         with self._lock:
             memory = power.take(job.size)
-            frame = machine.begin(job, named, memoryview(memory))
+            frame = machine.begin(job, named, memoryview(memory.data))
             if frame is None:
                 return
             power.memory[frame.id] = memory
@@ -529,7 +532,7 @@ class Device:
             self._wake.set()
 
         try:
-            meta = self._source.capture(job.settings, memoryview(memory), rows)
+            meta = self._source.capture(job.settings, memoryview(memory.data), rows)
             with self._lock:
                 machine.finish(frame, self._named(machine, job, meta))
         except DetachedError:

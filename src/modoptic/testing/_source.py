@@ -29,8 +29,8 @@ class FakeSource:
     serial : of the unit; the camera's id is ``fake-<serial>``
     start_up : time spent before the first frame; nothing unless given
     still_buffers : see `CameraInfo`
-    before_rows : called before each band of rows is handed on, with its last row; for tests that stop a
-        capture in the middle
+    before_rows : called before each band of rows is handed on, with its last row; for tests that
+        stop a capture in the middle
     prepare : called instead of doing nothing in `prepare`
     """
 
@@ -156,7 +156,7 @@ class FakeSource:
     ) -> FrameMeta:
         started = time.monotonic_ns()
         meta = self.describe(settings)
-        picture = memoryview(self.picture(meta))
+        picture = self.picture(meta).data
         row_bytes = len(picture) // meta.height
         band = -(-meta.height // _BANDS)
         for first in range(0, meta.height, band):

@@ -210,15 +210,14 @@ def pack(values: UInt16Image, form: PixelFormat, out: UInt8Array | None = None) 
     """uint16 DN of shape ``(height, width)`` to packed bytes (one dimension)."""
     height, width = values.shape
     size = form.row_bytes(width) * height
-    if out is None:
-        out = np.empty(size, np.uint8)
-    elif out.size < size:
-        raise SettingError("pixel buffer", f"{out.size} bytes", f"{size} bytes", form.name)
+    buffer: UInt8Array = np.empty(size, np.uint8) if out is None else out
+    if buffer.size < size:
+        raise SettingError("pixel buffer", f"{buffer.size} bytes", f"{size} bytes", form.name)
     flat = np.ascontiguousarray(values).reshape(-1)
     if form.stored_bits == 16:
-        out[:size].view(np.dtype("<u2"))[:] = flat
+        buffer[:size].view(np.dtype("<u2"))[:] = flat
     elif form.stored_bits == 8:
-        np.copyto(out[:size], flat, casting="unsafe")
+        np.copyto(buffer[:size], flat, casting="unsafe")
     else:
-        _PACK[form.bits](flat, out[:size])
-    return out[:size]
+        _PACK[form.bits](flat, buffer[:size])
+    return buffer[:size]

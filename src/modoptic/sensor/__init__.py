@@ -1,1 +1,29 @@
+"""Photons to digital numbers: quantum efficiency, wells, noise, gain, conversion, readout modes."""
 
+from modoptic.sensor._sensor import (
+    BINNING,
+    CompactLight,
+    IdealSensor,
+    Light,
+    Sensor,
+    SensorSpec,
+    Shot,
+    Tolerance,
+    compact,
+    frame_key,
+)
+from modoptic.sensor._warm import warm
+
+__all__ = [
+    "BINNING",
+    "CompactLight",
+    "IdealSensor",
+    "Light",
+    "Sensor",
+    "SensorSpec",
+    "Shot",
+    "Tolerance",
+    "compact",
+    "frame_key",
+    "warm",
+]

@@ -1,0 +1,161 @@
+"""The laws a sensor obeys: photon transfer, wells, fixed patterns, repeatability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modoptic.errors import SettingError
+from modoptic.pixels import pixel_format, unpack
+from modoptic.sensor import IdealSensor, Sensor, SensorSpec, Shot, compact, frame_key
+
+SPEC = SensorSpec(
+    width=512, height=512, pitch_um=1.485, full_well_e=8180.0, dn_per_electron=0.47,
+    black_dn=256.0, read_noise_e=1.491, adc_noise_e=2.603, dark_current_e_s=0.2,
+    dark_doubling_c=6.0, prnu=0.01, dsnu_e=0.5, base_iso=100.0, gain_max=64.0, exposure_min_s=1e-5,
+    exposure_max_s=30.0, bits=(12, 14),
+)  # fmt: skip
+QUIET = {"prnu": 0.0, "dsnu_e": 0.0, "dark_current_e_s": 0.0}
+
+
+def spec(**changes: object) -> SensorSpec:
+    import msgspec
+
+    return msgspec.structs.replace(SPEC, **changes)
+
+
+def take(sensor: Sensor, electrons: float, shot: Shot, side: int = 512) -> np.ndarray:
+    """DN of a flat frame with a mean of ``electrons``."""
+    light = np.full((side, side), electrons / shot.exposure_s, np.float32)
+    packed = sensor.expose_all(light, shot)
+    return unpack(packed.reshape(-1), pixel_format(f"BayerRG{shot.bits}p"), side, side).astype(
+        float
+    )
+
+
+@pytest.mark.parametrize("electrons", [0.0, 3.0, 12.0, 100.0, 4000.0])
+@pytest.mark.parametrize(("gain", "bits"), [(1.0, 12), (1.0, 14), (8.0, 14)])
+def test_mean_and_variance_are_those_of_photons_and_read_noise(
+    electrons: float, gain: float, bits: int
+) -> None:
+    sensor = Sensor(spec(**QUIET), seed=3)
+    shot = Shot(exposure_s=0.01, gain=gain, bits=bits)  # type: ignore[arg-type]
+    k = 0.47 * gain * 2 ** (bits - 12)
+    if electrons * k > 0.8 * 2**bits:
+        electrons /= gain
+    dn = take(sensor, electrons, shot)
+    # IMX477 (strollswithmydog): 3 e- at gain 1
+    read = np.hypot(1.491, 2.603 / gain)
+    variance = k**2 * (electrons + read**2) + 1 / 12
+    assert dn.mean() - 256 * 2 ** (bits - 12) == pytest.approx(
+        k * electrons, abs=0.02 * variance**0.5
+    )
+    assert dn.var() == pytest.approx(variance, rel=0.015)
+
+
+def test_the_skew_is_that_of_photon_counts() -> None:
+    sensor = Sensor(spec(**QUIET, read_noise_e=1.0, adc_noise_e=0.0), seed=3)
+    dn = take(sensor, 6.0, Shot(exposure_s=0.01, gain=40.0, bits=14))
+    third = ((dn - dn.mean()) ** 3).mean() / dn.std() ** 3
+    # cumulants add: Poisson 6, normal 0
+    assert third == pytest.approx(6.0 / 7.0**1.5, abs=0.05)
+
+
+def test_noise_is_white() -> None:
+    dn = take(Sensor(spec(**QUIET), seed=5), 500.0, Shot(exposure_s=0.01))
+    z = (dn - dn.mean()) / dn.std()
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (0, 64), (64, 0)):
+        correlation = (z[dy:, dx:] * z[: 512 - dy, : 512 - dx]).mean()
+        assert abs(correlation) < 4.5 / 512
+
+
+def test_two_frames_share_the_fixed_pattern_and_nothing_else() -> None:
+    sensor = Sensor(SPEC, seed=5)
+    one, two = (take(sensor, 4000.0, Shot(exposure_s=0.01, key=k)) for k in (1, 2))
+    shared = np.cov(one.ravel(), two.ravel())[0, 1]
+    assert shared == pytest.approx((0.01 * 4000 * 0.47) ** 2 + (0.5 * 0.47) ** 2, rel=0.05)
+    other = take(Sensor(SPEC, seed=6), 4000.0, Shot(exposure_s=0.01, key=1))
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(("readout", "n"), [("bin2", 4), ("bin4", 16)])
+def test_binning_averages_dn_and_adds_read_noise_in_quadrature(readout: str, n: int) -> None:
+    sensor = Sensor(spec(**QUIET), seed=5)
+    dn = take(sensor, 1000.0 * n, Shot(exposure_s=0.01, readout=readout, bits=14))  # type: ignore[arg-type]
+    assert dn.mean() == pytest.approx(1024 + 1880, rel=1e-3)
+    assert dn.var() == pytest.approx(1.88**2 * (1000 + 9) / n + 1 / 12, rel=0.02)
+
+
+def test_full_well_and_converter_end_the_range() -> None:
+    shot = Shot(exposure_s=0.01)
+    assert take(Sensor(spec(**QUIET)), 50_000.0, shot).min() == 4095
+    shallow = take(Sensor(spec(**QUIET, full_well_e=4000.0)), 50_000.0, shot)
+    assert shallow.max() == shallow.min() == round(256 + 4000 * 0.47)
+
+
+def test_dark_current_doubles_with_temperature() -> None:
+    sensor = Sensor(spec(prnu=0.0, dsnu_e=0.0, dark_current_e_s=20.0), seed=1)
+    cool, warm = (
+        take(sensor, 0.0, Shot(exposure_s=10.0, temperature_c=t)).mean() - 256 for t in (25.0, 31.0)
+    )
+    assert cool == pytest.approx(200 * 0.47, rel=0.01)
+    assert warm == pytest.approx(2 * cool, rel=0.01)
+
+
+def test_the_same_seed_and_key_give_the_same_frame_in_any_order_of_bands() -> None:
+    sensor, shot = Sensor(spec(defects_per_million=300.0), seed=9), Shot(exposure_s=0.01, key=4)
+    light = np.random.default_rng(1).uniform(0, 3e5, (96, 128)).astype(np.float32)
+    whole = sensor.expose_all(light, shot)
+    parts = np.zeros_like(whole)
+    for rows in ((50, 96), (0, 1), (1, 50)):
+        sensor.expose(light, shot, parts, rows)
+    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(Sensor(sensor.spec, 9).expose_all(light, shot), whole)
+    assert (sensor.expose_all(light, replace(shot, key=5)) != whole).mean() > 0.5
+
+
+def test_a_region_has_the_pattern_of_its_place() -> None:
+    sensor, shot = Sensor(spec(prnu=0.2), seed=9), Shot(exposure_s=0.01, bits=14)
+    whole = take(sensor, 4000.0, shot)
+    region = take(sensor, 4000.0, replace(shot, origin=(100, 40)), 128)
+    np.testing.assert_array_equal(region, whole[40:168, 100:228])
+
+
+def test_every_form_of_light_gives_the_same_mean() -> None:
+    ideal = IdealSensor(SPEC)
+    shot = Shot(exposure_s=0.01)
+    cells = np.random.default_rng(2).uniform(1e3, 7e5, (3, 16, 32)).astype(np.float32)
+    mosaic = np.empty((32, 64), np.float32)
+    for (dy, dx), c in {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 2}.items():
+        mosaic[dy::2, dx::2] = cells[c]
+    form = pixel_format("BayerRG12p")
+    views = [
+        unpack(ideal.expose_all(light, shot).reshape(-1), form, 32, 64).astype(int)
+        for light in (mosaic, cells, compact(mosaic))
+    ]
+    expected = np.minimum(np.minimum(mosaic * 0.01, 8180) * 0.47 + 256, 4095)
+    for view in views:
+        assert np.abs(view - expected).max() <= 0.6
+
+
+def test_defects_stand_out_where_they_are_and_grow_with_time() -> None:
+    sensor = Sensor(spec(**QUIET, defects_per_million=100.0), seed=2)
+    dark = take(sensor, 0.0, Shot(exposure_s=1.0))
+    hot = np.argwhere(dark > 256 + 60)
+    assert 20 <= len(hot) <= 26
+    later = take(sensor, 0.0, Shot(exposure_s=2.0))
+    assert (later[tuple(hot.T)] >= np.minimum(dark[tuple(hot.T)] * 1.2, 4095)).all()
+
+
+def test_keys_do_not_depend_on_the_process() -> None:
+    assert frame_key(1, "boot", 2) == frame_key(1, "boot", 2) != frame_key(1, "boot", 3)
+
+
+def test_refuses_what_the_sensor_lacks() -> None:
+    sensor = Sensor(spec(bits=(12,)))
+    with pytest.raises(SettingError, match="bits"):
+        sensor.expose_all(np.ones((4, 4), np.float32), Shot(exposure_s=0.1, bits=14))
+    with pytest.raises(SettingError, match="frame buffer"):
+        sensor.expose(np.ones((4, 4), np.float32), Shot(exposure_s=0.1), np.empty((3, 6), np.uint8))

@@ -435,7 +435,7 @@ class FakePhone:
             "taken": "2026-11-22T20:50:00+00:00", "model": camera.title,
             "exposure_s": state.exposure_s.value,
             "iso": state.iso.value, "f_number": state.lens.f_number.value,
-            "focus_distance_m": state.lens.focus_distance_m, 
+            "focus_distance_m": state.lens.focus_distance_m,
             "focal_length_mm": camera.focal_length_mm,
             "focal_length_35mm": camera.focal_length_35mm,
         }  # fmt: skip

@@ -1,0 +1,89 @@
+/** The photos: tiles edge to edge, the strip on a desktop, the thumbnail beside the shutter. */
+import { $, icons, iconButton, make } from "./page.js";
+import { Photo } from "./photo.js";
+import { say } from "./notices.js";
+
+export class Gallery {
+  constructor() {
+    this.sheet = $("gallery");
+    /** @type {any[]} */
+    this.photos = [];
+    this.count = make("span");
+    this.tiles = make("div", { class: "tiles", role: "list", "aria-label": "Photos" });
+    this.empty = make("p", { class: "empty" }, "No photos yet.");
+    this.sheet.append(make("header", {}, iconButton(icons.back, "Back to the camera", () => this.show(false)), make("h2", {}, "Photos"), this.count), this.tiles, this.empty);
+    this.photo = new Photo({ remove: (name) => this.remove(name), neighbour: (name, by) => this.neighbour(name, by) });
+    $("thumb").addEventListener("click", () => this.show(true));
+    this.load();
+  }
+
+  get isOpen() { return !this.sheet.hidden; }
+
+  /** @param {boolean} open */
+  show(open) {
+    this.sheet.hidden = !open;
+    if (open) { this.load(); this.sheet.querySelector("button").focus({ focusVisible: false }); } else $("thumb").focus({ focusVisible: false });
+  }
+
+  async load() {
+    try {
+      const response = await fetch("/api/photos");
+      if (!response.ok) throw new Error((await response.json()).problem);
+      this.photos = (await response.json()).map((/** @type {any} */ entry) => (typeof entry === "string" ? { name: entry } : entry));
+    } catch (error) {
+      if (this.isOpen) say(`The photos cannot be listed: ${/** @type {Error} */ (error).message}`, "error");
+      return;
+    }
+    this.render();
+  }
+
+  render() {
+    const { photos } = this;
+    this.count.textContent = photos.length ? String(photos.length) : "";
+    this.empty.hidden = photos.length > 0;
+    const tile = (/** @type {any} */ { name }, /** @type {number} */ size) => make("button", { "aria-label": `Photo ${name}`, onclick: () => this.photo.open(name) },
+      make("img", { src: `${address(name)}/thumb?size=${size}`, alt: "", loading: "lazy", draggable: "false" }));
+    this.tiles.replaceChildren(...photos.map((photo) => make("div", { role: "listitem", class: "cell" }, tile(photo, 512))));
+    $("strip").replaceChildren(...photos.slice(0, 24).map((photo) => tile(photo, 256)));
+    const picture = $("thumb-picture");
+    picture.hidden = !photos.length;
+    if (photos.length) picture.src = `${address(photos[0].name)}/thumb?size=256`;
+    $("thumb").setAttribute("aria-description", photos.length ? `${photos.length} photos, last ${photos[0].name}` : "no photos yet");
+  }
+
+  /** @param {string} name @param {number} by */
+  neighbour(name, by) {
+    const i = this.photos.findIndex((photo) => photo.name === name);
+    return this.photos[i + by]?.name;
+  }
+
+  /** @param {string} name */
+  async remove(name) {
+    const response = await fetch(address(name), { method: "DELETE" });
+    if (!response.ok) { say((await response.json()).problem, "error"); return; }
+    await this.load();
+    say(`${name} deleted`, "info", { label: "Undo", act: async () => {
+      const restored = await fetch(`${address(name)}/restore`, { method: "POST" });
+      if (!restored.ok) say((await restored.json()).problem, "error");
+      await this.load();
+    } });
+  }
+
+  /** Photos under way: a thin ring around the thumbnail. @param {any[]} shots */
+  showShots(shots) {
+    const phases = { waiting: "waiting", preparing: "getting ready", exposing: "exposing", crossing: "crossing", developing: "developing", saving: "saving" };
+    const order = Object.keys(phases);
+    const under = shots.filter((shot) => shot.phase in phases);
+    const shot = under[0];
+    const circle = document.querySelector(".progress circle");
+    const whole = shot ? (order.indexOf(shot.phase) + shot.fraction) / order.length : 0;
+    if (circle) /** @type {any} */ (circle).style.strokeDasharray = `${(100 * whole).toFixed(1)} 100`;
+    const words = shot ? `${phases[/** @type {keyof typeof phases} */ (shot.phase)]}${shot.phase === "crossing" ? ` ${Math.round(shot.fraction * 100)} %` : ""}${under.length > 1 ? ` +${under.length - 1}` : ""}` : "";
+    if ($("phase").textContent !== words) $("phase").textContent = words;
+    const done = shots.filter((s) => s.phase === "done").map((s) => s.name).join();
+    if (done !== this.done) { if (this.done !== undefined || done) this.load(); this.done = done; }
+  }
+}
+
+/** @param {string} name */
+export const address = (name) => `/api/photos/${encodeURIComponent(name)}`;

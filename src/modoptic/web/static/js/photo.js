@@ -1,0 +1,239 @@
+/** One photo: fit, pinch, 100 %; tiles of the real picture are fetched as they come into view. */
+import { $, icons, iconButton, make } from "./page.js";
+import { address } from "./gallery.js";
+import { say } from "./notices.js";
+import * as format from "./format.js";
+
+const KEPT_TILES = 120;
+const AT_ONCE = 4;
+
+export class Photo {
+  /** @param {{remove: (name: string) => void, neighbour: (name: string, by: number) => string|undefined}} gallery */
+  constructor(gallery) {
+    this.gallery = gallery;
+    this.sheet = $("photo");
+    this.name = "";
+    /** @type {any} */ this.info = null;
+    this.scale = 1;
+    this.centre = [0, 0];
+    /** @type {Map<string, ImageBitmap|null>} null while it is fetched */
+    this.tiles = new Map();
+    this.loading = 0;
+    /** @type {Map<number, PointerEvent>} */
+    this.fingers = new Map();
+    this.build();
+  }
+
+  build() {
+    this.canvas = make("canvas", { role: "img", tabindex: "0" });
+    this.title = make("h2");
+    this.percent = make("output", { "aria-label": "Zoom" });
+    this.zoomButton = make("button", { onclick: () => this.toggleZoom() }, "100 %");
+    this.jpg = make("a", { "aria-label": "Download JPEG" }, "JPEG");
+    this.dng = make("a", { "aria-label": "Download DNG" }, "DNG");
+    this.about = make("dl", { class: "about", role: "group", "aria-label": "About this photo", hidden: true });
+    this.aboutButton = make("button", { "aria-expanded": "false", onclick: () => this.toggleAbout() }, "About");
+    this.sheet.append(this.canvas,
+      make("div", { class: "bar head" }, iconButton(icons.back, "Close photo", () => this.close()), this.title, this.percent, this.zoomButton),
+      this.about,
+      make("div", { class: "bar foot" }, this.aboutButton, make("span", {}, this.jpg, this.dng),
+        make("button", { class: "danger", "aria-label": "Delete photo", onclick: () => this.remove() }, "Delete")));
+    const canvas = this.canvas;
+    canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ e) => this.down(e));
+    canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => this.moved(e));
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (/** @type {PointerEvent} */ e) => this.up(e));
+    canvas.addEventListener("wheel", (/** @type {WheelEvent} */ e) => { e.preventDefault(); this.zoom(this.scale * Math.exp(-e.deltaY / 300), e.clientX, e.clientY); }, { passive: false });
+    canvas.addEventListener("dblclick", (/** @type {MouseEvent} */ e) => this.toggleZoom(e.clientX, e.clientY));
+    new ResizeObserver(() => this.info && (this.fitted ? this.fit() : this.draw())).observe(canvas);
+  }
+
+  get isOpen() { return !this.sheet.hidden; }
+
+  /** @param {string} name */
+  async open(name) {
+    try {
+      const response = await fetch(address(name));
+      const info = await response.json();
+      if (!response.ok) throw new Error(info.problem);
+      this.info = info;
+    } catch (error) {
+      say(`${name} cannot be opened: ${/** @type {Error} */ (error).message}`, "error");
+      return;
+    }
+    this.name = name;
+    for (const tile of this.tiles.values()) tile?.close();
+    this.tiles.clear();
+    this.small = new Image();
+    this.small.onload = () => this.draw();
+    this.small.src = `${address(name)}/thumb?size=1024`;
+    this.title.textContent = name;
+    this.canvas.setAttribute("aria-label", `Photo ${name}`);
+    this.jpg.href = `/photos/${name}.jpg?download`;
+    this.dng.href = `/photos/${name}.dng?download`;
+    this.dng.hidden = !(this.info.dng_bytes || this.info.dng || this.info.has_dng);
+    this.write();
+    this.sheet.hidden = false;
+    this.canvas.focus({ focusVisible: false });
+    this.fit();
+  }
+
+  close() {
+    this.sheet.hidden = true;
+    this.about.hidden = true;
+    this.aboutButton.setAttribute("aria-expanded", "false");
+  }
+
+  /** @param {number} by */
+  go(by) { const next = this.gallery.neighbour(this.name, by); if (next) this.open(next); }
+
+  remove() { const name = this.name; this.close(); this.gallery.remove(name); }
+
+  toggleAbout() {
+    this.about.hidden = !this.about.hidden;
+    this.aboutButton.setAttribute("aria-expanded", String(!this.about.hidden));
+  }
+
+  write() {
+    const i = this.info;
+    const taken = i.taken ? new Date(i.taken).toLocaleString() : undefined;
+    const facts = {
+      Taken: taken, Camera: [i.make, i.model].filter(Boolean).join(" ") || undefined, Lens: i.lens_model || undefined,
+      Size: i.width ? `${i.width} × ${i.height} · ${((i.width * i.height) / 1e6).toFixed(1)} MP` : undefined,
+      Iris: i.f_number ? format.fNumber(i.f_number) : undefined, Shutter: i.exposure_s ? format.shutter(i.exposure_s) : undefined,
+      ISO: i.iso ? format.iso(i.iso) : undefined, Focus: "focus_distance_m" in i ? format.distance(i.focus_distance_m) : undefined,
+      "Focal length": i.focal_length_mm ? `${i.focal_length_mm} mm${i.focal_length_35mm ? ` (${i.focal_length_35mm} mm)` : ""}` : undefined,
+      JPEG: i.jpg_bytes ? format.bytes(i.jpg_bytes) : undefined, DNG: i.dng_bytes ? format.bytes(i.dng_bytes) : undefined,
+    };
+    this.about.replaceChildren(...Object.entries(facts).filter(([, v]) => v !== undefined).flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, String(v))]));
+  }
+
+  get dpr() { return devicePixelRatio || 1; }
+  get fitScale() { return Math.min(this.canvas.clientWidth / this.info.width, this.canvas.clientHeight / this.info.height); }
+  get fitted() { return Math.abs(this.scale / this.fitScale - 1) < 0.001; }
+
+  fit() {
+    this.scale = this.fitScale;
+    this.centre = [this.info.width / 2, this.info.height / 2];
+    this.draw();
+  }
+
+  /** 100 % is one pixel of the photo on one of the display. @param {number} [x] @param {number} [y] */
+  toggleZoom(x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
+    if (this.scale > this.fitScale * 1.02) this.fit();
+    else this.zoom(1 / this.dpr, x, y);
+  }
+
+  /** @param {number} scale @param {number} x @param {number} y what lies under this point stays there */
+  zoom(scale, x, y) {
+    const next = Math.max(this.fitScale, Math.min(8 / this.dpr, scale));
+    const dx = x - this.canvas.clientWidth / 2;
+    const dy = y - this.canvas.clientHeight / 2;
+    this.centre = [this.centre[0] + dx / this.scale - dx / next, this.centre[1] + dy / this.scale - dy / next];
+    this.scale = next;
+    this.draw();
+  }
+
+  /** @param {PointerEvent} e */
+  down(e) { this.canvas.setPointerCapture(e.pointerId); this.fingers.set(e.pointerId, e); this.pressed = this.fingers.size === 1 ? { x: e.clientX, y: e.clientY, at: performance.now() } : null; }
+
+  /** @param {PointerEvent} e */
+  moved(e) {
+    const before = this.fingers.get(e.pointerId);
+    if (!before) return;
+    const others = [...this.fingers.values()].filter((f) => f.pointerId !== e.pointerId);
+    this.fingers.set(e.pointerId, e);
+    if (others.length === 1) {
+      const [o] = others;
+      const spread = (/** @type {PointerEvent} */ a) => Math.hypot(a.clientX - o.clientX, a.clientY - o.clientY);
+      this.zoom((this.scale * spread(e)) / Math.max(1, spread(before)), (e.clientX + o.clientX) / 2, (e.clientY + o.clientY) / 2);
+    }
+    const share = others.length ? 0.5 : 1;
+    this.centre = [this.centre[0] - (share * (e.clientX - before.clientX)) / this.scale, this.centre[1] - (share * (e.clientY - before.clientY)) / this.scale];
+    this.draw();
+  }
+
+  /** @param {PointerEvent} e */
+  up(e) {
+    this.fingers.delete(e.pointerId);
+    const from = this.pressed;
+    this.pressed = null;
+    if (!from || e.type === "pointercancel") return;
+    const dx = e.clientX - from.x;
+    if (this.fitted && Math.abs(dx) > 60 && performance.now() - from.at < 600) this.go(dx < 0 ? 1 : -1);
+    else if (this.fitted && e.clientY - from.y > 110) this.close();
+  }
+
+  draw() {
+    const { canvas, info } = this;
+    if (!info || !this.isOpen) return;
+    const [w, h] = [canvas.clientWidth, canvas.clientHeight];
+    const dpr = this.dpr;
+    if (canvas.width !== Math.round(w * dpr) || canvas.height !== Math.round(h * dpr)) { canvas.width = Math.round(w * dpr); canvas.height = Math.round(h * dpr); }
+    const clamp = (/** @type {number} */ c, /** @type {number} */ size, /** @type {number} */ view) => {
+      const half = view / 2 / this.scale;
+      return half * 2 >= size ? size / 2 : Math.max(half, Math.min(size - half, c));
+    };
+    this.centre = [clamp(this.centre[0], info.width, w), clamp(this.centre[1], info.height, h)];
+    const left = w / 2 - this.centre[0] * this.scale;
+    const top = h / 2 - this.centre[1] * this.scale;
+    const context = canvas.getContext("2d");
+    context.setTransform(dpr, 0, 0, dpr, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, w, h);
+    context.imageSmoothingEnabled = this.scale * dpr < 1.5;
+    if (this.small?.complete && this.small.naturalWidth) context.drawImage(this.small, left, top, info.width * this.scale, info.height * this.scale);
+    this.drawTiles(context, left, top, w, h);
+    const percent = Math.round(this.scale * dpr * 100);
+    this.percent.textContent = `${percent} %`;
+    this.zoomButton.textContent = this.scale > this.fitScale * 1.02 ? "Fit" : "100 %";
+    canvas.dataset.zoom = String(percent);
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} top @param {number} w @param {number} h */
+  drawTiles(context, left, top, w, h) {
+    const { info } = this;
+    const size = info.tile_size ?? 512;
+    const levels = info.levels ?? Math.max(1, Math.ceil(Math.log2(Math.max(info.width, info.height) / size)) + 1);
+    const level = Math.max(0, Math.min(levels - 1, Math.floor(-Math.log2(this.scale * this.dpr) + 0.01)));
+    const side = size * 2 ** level;
+    const wanted = [];
+    for (let y = Math.max(0, Math.floor(-top / this.scale / side)); y * side < Math.min(info.height, (h - top) / this.scale); y++) {
+      for (let x = Math.max(0, Math.floor(-left / this.scale / side)); x * side < Math.min(info.width, (w - left) / this.scale); x++) {
+        const key = `${level}/${x}/${y}`;
+        const tile = this.tiles.get(key);
+        if (tile) {
+          this.tiles.delete(key); this.tiles.set(key, tile); // newest last
+          const tw = Math.min(side, info.width - x * side) * this.scale;
+          const th = Math.min(side, info.height - y * side) * this.scale;
+          context.drawImage(tile, left + x * side * this.scale, top + y * side * this.scale, tw, th);
+        } else if (tile === undefined) wanted.push(key);
+      }
+    }
+    this.wanted = wanted;
+    this.canvas.dataset.missing = String(wanted.length + this.loading);
+    while (this.loading < AT_ONCE && this.wanted.length) this.fetchTile(/** @type {string} */ (this.wanted.shift()));
+  }
+
+  /** @param {string} key */
+  async fetchTile(key) {
+    const name = this.name;
+    this.loading++;
+    this.tiles.set(key, null);
+    try {
+      const response = await fetch(`${address(name)}/tile/${key}`);
+      const bitmap = response.ok ? await createImageBitmap(await response.blob()) : undefined;
+      if (!bitmap || name !== this.name) { if (name === this.name) this.tiles.delete(key); return; }
+      this.tiles.set(key, bitmap);
+      for (const [old, tile] of this.tiles) {
+        if (this.tiles.size <= KEPT_TILES) break;
+        if (tile) { tile.close(); this.tiles.delete(old); }
+      }
+    } catch {
+      this.tiles.delete(key);
+      return;
+    } finally {
+      this.loading--;
+    }
+    this.draw();
+  }
+}

@@ -99,16 +99,25 @@ class Capture:
         return self._future.done()
 
 
+class _Still:
+    """A still that was asked for: whom to tell, and its frame once it begins to cross."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.future: Future[Frame] = Future()
+        self.progress = progress
+        self.frame: StillBuffer | None = None
+
+
 class _Listener:
     """Takes what the link says and hands it on; every method returns at once."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
         self.is_ready = threading.Event()
         self.gone: str | None = None
         self.manifest: Manifest | None = None
         self.finder_frames: queue.Queue[Frame] = queue.Queue(4)
-        self.stills: dict[int, tuple[Future[Shot], Progress | None]] = {}
-        self.frames: dict[int, Frame] = {}
+        self.stills: dict[int, _Still] = {}
 
     def dock_changed(self, state: str, why: str, at_ns: int) -> None:
         if state in ("REFUSED", "FAULT"):
@@ -120,9 +129,11 @@ class _Listener:
         self.is_ready.set()
 
     def detached(self, why: str) -> None:
-        self.gone = why
-        for request in list(self.stills):
-            self.still_lost(request, why, None)
+        with self.lock:
+            self.gone = why
+            stills, self.stills = self.stills, {}
+        for number, still in stills.items():
+            still.future.set_exception(CaptureError(f"photo {number}", why))
 
     def ring_turned(self, event: RingTurned) -> None:
         pass
@@ -134,24 +145,28 @@ class _Listener:
             frame.release()
 
     def still_progress(self, request_id: int, phase: str, fraction: float) -> None:
-        waiting = self.stills.get(request_id)
-        if waiting is not None and waiting[1] is not None:
-            waiting[1](phase, fraction)
+        with self.lock:
+            still = self.stills.get(request_id)
+        if still is not None and still.progress is not None:
+            still.progress(phase, fraction)
 
-    def still_begins(self, request_id: int, still: StillBuffer) -> None:
-        self.frames[request_id] = still.frame
+    def still_begins(self, request_id: int, frame: StillBuffer) -> None:
+        with self.lock:
+            still = self.stills.get(request_id)
+        if still is not None:
+            still.frame = frame
 
     def still_done(self, request_id: int) -> None:
-        waiting = self.stills.pop(request_id, None)
-        frame = self.frames.pop(request_id, None)
-        if waiting is not None and frame is not None and self.manifest is not None:
-            waiting[0].set_result(Shot(frame, self.manifest.calibration))
+        with self.lock:
+            still = self.stills.pop(request_id, None)
+        if still is not None and still.frame is not None:
+            still.future.set_result(still.frame)
 
     def still_lost(self, request_id: int, why: str, frame: Frame | None) -> None:
-        waiting = self.stills.pop(request_id, None)
-        self.frames.pop(request_id, None)
-        if waiting is not None and not waiting[0].done():
-            waiting[0].set_exception(CaptureError(f"photo {request_id}", why))
+        with self.lock:
+            still = self.stills.pop(request_id, None)
+        if still is not None:
+            still.future.set_exception(CaptureError(f"photo {request_id}", why))
 
 
 class Camera:
@@ -242,32 +257,28 @@ class Camera:
             "finder": "bin4",
         }
         settings = msgspec.structs.replace(settings, readout=readouts[self._size])
-        future: Future[Shot] = Future()
         taken = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        inner: Future[Shot] = Future()
+        shot: Future[Shot] = Future()
 
-        def finish(done: Future[Shot]) -> None:
+        def arrived(done: Future[Frame]) -> None:
             error = done.exception()
             if error is not None:
-                future.set_exception(error)
+                shot.set_exception(error)
                 return
-            shot = done.result()
-            shot.frame.meta = msgspec.structs.replace(
-                shot.meta, as_shot_neutral=neutral, taken=taken, software=_software()
+            frame = done.result()
+            self._link.ack_durable(frame.meta.frame_id)  # it lies in this process now
+            frame.meta = msgspec.structs.replace(
+                frame.meta, as_shot_neutral=neutral, taken=taken, software=_software()
             )
-            future.set_result(shot)
+            shot.set_result(Shot(frame, self.calibration))
 
-        inner.add_done_callback(finish)
-        self._link_shoot(settings, inner, progress)
-        return Capture(future)
-
-    def _link_shoot(
-        self, settings: Settings, future: Future[Shot], progress: Progress | None
-    ) -> None:
-        request = self._link.shoot(settings)
-        self._listener.stills[request] = (future, progress)
-        if self._listener.gone is not None:
-            self._listener.still_lost(request, self._listener.gone, None)
+        listener = self._listener
+        with listener.lock:
+            if listener.gone is not None:
+                raise DetachedError(f"{self.info.title}: {listener.gone}")
+            still = listener.stills[self._link.shoot(settings)] = _Still(progress)
+        still.future.add_done_callback(arrived)
+        return Capture(shot)
 
     def _metered(self) -> tuple[Settings, tuple[float, float, float] | None]:
         """Settings with exposure and ISO filled in, and the neutral, from the finder's raw."""

@@ -1,0 +1,149 @@
+"""The demo comes up, says where it is, and leaves nothing behind however it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from modoptic.testing import corridor, wait_until
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _all_gone(processes: list[psutil.Process]) -> Callable[[], bool]:
+    def gone() -> bool:
+        return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+    return gone
+
+
+def _runtime_folders() -> set[str]:
+    import tempfile
+
+    return {path.name for path in Path(tempfile.gettempdir()).glob("modoptic-*")}
+
+
+def _demo(tmp_path: Path, *more: str) -> tuple[str, ...]:
+    return ("demo", "--no-browser", "--port", "0", "--gallery", str(tmp_path / "photos"), *more)
+
+
+def test_the_page_is_served_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    before = _runtime_folders()
+    with corridor(*_demo(tmp_path), home=tmp_path / "home") as demo:
+        assert httpx.get(demo.url).status_code == 200
+        family = _family(demo.process.pid)
+        assert len(family) >= 4  # phone, module, built-in camera, developer
+        assert demo.interrupt() == 0
+        wait_until(_all_gone(family), 10, "every process to end")
+    assert _runtime_folders() - before <= {p for p in _runtime_folders() if "test" in p}
+
+
+def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
+    before = _runtime_folders()
+    with corridor(*_demo(tmp_path), home=tmp_path / "home") as demo:
+        family = _family(demo.process.pid)
+        demo.process.send_signal(signal.SIGKILL)
+        wait_until(_all_gone(family), 10, "every process to end")
+    wait_until(lambda: not (_runtime_folders() - before), 5, "sockets to be removed")
+
+
+def test_a_port_in_use_is_named_and_without_one_the_next_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        run = subprocess.run(
+            [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--port", port]
+            + ["--gallery", str(tmp_path / "photos")],
+            capture_output=True,
+            text=True,
+            timeout=40,
+            env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
+        )
+    assert run.returncode == 1
+    assert port in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_gallery_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    run = subprocess.run(
+        [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--port", "0"]
+        + ["--gallery", str(tmp_path / "file" / "photos")],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
+    )
+    assert run.returncode == 1
+    assert "choose another folder" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_once_shoots_at_two_apertures_and_ends_well(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "modoptic", "demo", "--once"]
+        + ["--gallery", str(tmp_path / "photos")],
+        capture_output=True,
+        text=True,
+        timeout=58,
+        env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "f/1.4:" in run.stdout
+    assert "f/8:" in run.stdout
+    assert "Pulled off" in run.stdout
+    photos = tmp_path / "photos"
+    assert len(list(photos.glob("*.jpg"))) == 2
+    assert len(list(photos.glob("*.dng"))) == 2
+
+
+def test_a_camera_that_does_not_exist_is_named() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "modoptic", "shoot", "--camera", "leica-q9"],
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert run.returncode == 1
+    assert "leica-q9" in run.stderr
+    assert "xiaomi-mos-35" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("address", ["tcp://192.0.2.1:8036", "udp://127.0.0.1:1", "nonsense"])
+def test_addresses_that_cannot_be_used_are_refused_with_the_reason(address: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "modoptic", "module", "serve", address],
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert address in run.stderr or "loopback" in run.stderr
+
+
+def test_module_and_host_in_two_commands(tmp_path: Path) -> None:
+    ready = '{"address"'
+    arguments = ("module", "serve", "tcp://127.0.0.1:0", "--scene", "chart")
+    with corridor(*arguments, home=tmp_path / "a", ready=ready) as module:
+        address = json.loads(module.ready_line)["address"]
+        more = ("--no-browser", "--port", "0", "--gallery", str(tmp_path / "photos"))
+        with corridor("host", "--connect", address, *more, home=tmp_path / "b") as host:
+
+            def active() -> bool:
+                return httpx.get(f"{host.url}/api/state").json()["active"] is not None
+
+            wait_until(active, 15, "the phone to show the module")

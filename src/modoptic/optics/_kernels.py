@@ -1,0 +1,249 @@
+"""Kernels of the lens: blur by a disc and by diffraction, lamps, and laying layers over each other.
+
+Images are float32 (4, height, width): three premultiplied channels and coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit  # pyright: ignore[reportUnknownVariableType]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
+
+
+@_jit
+def _segment(t: float, r: float) -> float:
+    """Integral of sqrt(r^2 - t^2) from 0 to t."""
+    t = min(max(t, -r), r)
+    return 0.5 * (t * math.sqrt(max(r * r - t * t, 0.0)) + r * r * math.asin(t / r))
+
+
+@_jit
+def blur_disc(source: FloatArray, radii: FloatArray, margin: int, out: FloatArray) -> None:
+    """Average over a disc of exact area; row i of ``out`` with radius ``radii[i]``, in pixels.
+
+    ``source`` is wider and higher than ``out`` by ``margin`` on each side; margin >= radius + 2.
+    Sums along rows make the cost of a pixel the height of its disc, not its area.
+    """
+    planes, height, width = out.shape
+    rows, columns = source.shape[1], source.shape[2]
+    sums = np.empty((planes, rows, columns + 1), np.float32)
+    for c in range(planes):
+        for i in range(rows):
+            total = 0.0
+            line = sums[c, i]
+            pixels = source[c, i]
+            line[0] = 0.0
+            for j in range(columns):
+                total += pixels[j]
+                line[j + 1] = total
+    for i in range(height):
+        r = max(radii[i], np.float32(0.05))
+        reach = math.ceil(r - 0.5)
+        for c in range(planes):
+            target = out[c, i]
+            for j in range(width):
+                target[j] = 0.0
+        for dy in range(-reach, reach + 1):
+            half = 0.5 * (_segment(dy + 0.5, r) - _segment(dy - 0.5, r)) * 2.0
+            right, left = 0.5 + half, 0.5 - half
+            kr, kl = math.floor(right), math.floor(left)
+            weight = np.float32(1.0 / (math.pi * r * r))
+            wr = np.float32(right - kr) * weight
+            wl = np.float32(left - kl) * weight
+            ar, al = weight - wr, weight - wl
+            for c in range(planes):
+                line = sums[c, i + margin + dy]
+                target = out[c, i]
+                right0 = line[margin + kr : margin + kr + width]
+                right1 = line[margin + kr + 1 : margin + kr + 1 + width]
+                left0 = line[margin + kl : margin + kl + width]
+                left1 = line[margin + kl + 1 : margin + kl + 1 + width]
+                for j in range(width):
+                    target[j] += ar * right0[j] + wr * right1[j] - al * left0[j] - wl * left1[j]
+
+
+@_jit
+def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
+    """Convolve along both axes; ``source`` is larger than ``out`` by half the taps on each side."""
+    planes, height, width = out.shape
+    count = taps.size
+    rows = source.shape[1]
+    half = np.empty((rows, width), np.float32)
+    for c in range(planes):
+        for i in range(rows):
+            line = source[c, i]
+            target = half[i]
+            for j in range(width):
+                target[j] = 0.0
+            for k in range(count):
+                tap = taps[k]
+                part = line[k : k + width]
+                for j in range(width):
+                    target[j] += tap * part[j]
+        for i in range(height):
+            target = out[c, i]
+            for j in range(width):
+                target[j] = 0.0
+            for k in range(count):
+                tap = taps[k]
+                line = half[i + k]
+                for j in range(width):
+                    target[j] += tap * line[j]
+
+
+@_jit
+def under_mosaic(
+    layer: FloatArray,
+    rows: IntArray,
+    row_part: FloatArray,
+    columns: IntArray,
+    column_part: FloatArray,
+    top: int,
+    left: int,
+    pattern: IntArray,
+    light: FloatArray,
+    passing: FloatArray,
+) -> float:
+    """Lay ``layer`` under what is there, each sample in its own colour.
+
+    Sample (top + i, left + j) of the tile lies ``row_part[i]`` beyond row ``rows[i]`` of the layer,
+    likewise for columns; ``pattern`` (2, 2) has the channels of the tile's first samples. ``light``
+    (h, w) gathers, ``passing`` (h, w) is the share that passes what is in front. Returns the
+    largest share left in the part touched.
+    """
+    width = columns.size
+    wide = layer.shape[2]
+    a = np.empty(wide, np.float32)
+    p0 = np.empty(wide, np.float32)
+    p1 = np.empty(wide, np.float32)
+    most = np.float32(0.0)
+    for i in range(rows.size):
+        y, part = rows[i], row_part[i]
+        c0 = pattern[(top + i) & 1, left & 1]
+        c1 = pattern[(top + i) & 1, (left + 1) & 1]
+        y1 = y + 1 if part > 0.0 else y
+        for j in range(wide):
+            a[j] = layer[3, y, j] + part * (layer[3, y1, j] - layer[3, y, j])
+            p0[j] = layer[c0, y, j] + part * (layer[c0, y1, j] - layer[c0, y, j])
+            p1[j] = layer[c1, y, j] + part * (layer[c1, y1, j] - layer[c1, y, j])
+        target = light[top + i]
+        rest = passing[top + i]
+        for j in range(width):
+            x, t = columns[j], column_part[j]
+            x1 = x + 1 if t > 0.0 else x
+            cover = min(max(a[x] + t * (a[x1] - a[x]), np.float32(0.0)), np.float32(1.0))
+            value = p1[x] + t * (p1[x1] - p1[x]) if j & 1 else p0[x] + t * (p0[x1] - p0[x])
+            through = rest[left + j]
+            target[left + j] += through * max(value, np.float32(0.0))
+            through *= np.float32(1.0) - cover
+            rest[left + j] = through
+            most = max(most, through)
+    return float(most)
+
+
+@_jit
+def under_color(
+    layer: FloatArray,
+    rows: IntArray,
+    row_part: FloatArray,
+    columns: IntArray,
+    column_part: FloatArray,
+    top: int,
+    left: int,
+    light: FloatArray,
+    passing: FloatArray,
+) -> float:
+    """As `under_mosaic` with all three channels; ``light`` is (3, h, w)."""
+    width = columns.size
+    wide = layer.shape[2]
+    line = np.empty((4, wide), np.float32)
+    most = np.float32(0.0)
+    for i in range(rows.size):
+        y, part = rows[i], row_part[i]
+        y1 = y + 1 if part > 0.0 else y
+        for c in range(4):
+            for j in range(wide):
+                line[c, j] = layer[c, y, j] + part * (layer[c, y1, j] - layer[c, y, j])
+        r, g, b = light[0, top + i], light[1, top + i], light[2, top + i]
+        rest = passing[top + i]
+        for j in range(width):
+            x, t = columns[j], column_part[j]
+            x1 = x + 1 if t > 0.0 else x
+            through = rest[left + j]
+            r[left + j] += through * max(
+                line[0, x] + t * (line[0, x1] - line[0, x]), np.float32(0.0)
+            )
+            g[left + j] += through * max(
+                line[1, x] + t * (line[1, x1] - line[1, x]), np.float32(0.0)
+            )
+            b[left + j] += through * max(
+                line[2, x] + t * (line[2, x1] - line[2, x]), np.float32(0.0)
+            )
+            cover = line[3, x] + t * (line[3, x1] - line[3, x])
+            through *= np.float32(1.0) - min(max(cover, np.float32(0.0)), np.float32(1.0))
+            rest[left + j] = through
+            most = max(most, through)
+    return float(most)
+
+
+@_jit
+def add_lamps(
+    x: FloatArray,
+    y: FloatArray,
+    reach: FloatArray,
+    profile: FloatArray,
+    channels: FloatArray,
+    tx: FloatArray,
+    ty: FloatArray,
+    pattern: IntArray,
+    light: FloatArray,
+    passing: FloatArray,
+) -> None:
+    """Add lamps at (x, y) with radial ``profile`` (n, k) over 0..reach, in tangents.
+
+    ``light`` is (1, h, w), each sample in its colour by ``pattern``, or (3, h, w).
+    """
+    last = profile.shape[1] - 1
+    for n in range(x.size):
+        i0 = np.searchsorted(ty, y[n] - reach[n])
+        i1 = np.searchsorted(ty, y[n] + reach[n])
+        j0 = np.searchsorted(tx, x[n] - reach[n])
+        j1 = np.searchsorted(tx, x[n] + reach[n])
+        scale = last / reach[n]
+        for i in range(i0, i1):
+            dy = ty[i] - y[n]
+            for j in range(j0, j1):
+                dx = tx[j] - x[n]
+                d = math.sqrt(dx * dx + dy * dy) * scale
+                k = int(d)
+                if k >= last:
+                    continue
+                value = profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
+                value *= passing[i, j]
+                if light.shape[0] == 1:
+                    light[0, i, j] += value * channels[n, pattern[i & 1, j & 1]]
+                else:
+                    light[0, i, j] += value * channels[n, 0]
+                    light[1, i, j] += value * channels[n, 1]
+                    light[2, i, j] += value * channels[n, 2]
+
+
+@_jit
+def expose(light: FloatArray, tx: FloatArray, ty: FloatArray, factor: float) -> None:
+    """Multiply (n, h, w) by ``factor`` and cos^4 of the angle to the axis, in place."""
+    for c in range(light.shape[0]):
+        for i in range(light.shape[1]):
+            for j in range(light.shape[2]):
+                s = 1.0 + tx[j] * tx[j] + ty[i] * ty[i]
+                light[c, i, j] *= np.float32(factor / (s * s))

@@ -1,0 +1,182 @@
+"""A scene: layers of spectral radiance at their depths, and small lamps.
+
+Lengths are metres, y grows downward. The axis of the camera is x = y = 0, the sensor plane z = 0; a
+lens stands ``lens_m`` before it. Directions are tangents (tx, ty) as seen from the lens.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.scenes import _shaders
+from modoptic.scenes._spectra import WAVELENGTHS_NM, Spectrum
+
+FloatArray = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+NO_ITEMS = np.zeros((1, 8), np.float32)
+NO_ATLAS = (np.zeros(4, np.uint8), np.array([[0, 2, 2], [0, 2, 2]], np.int64))
+
+
+class Layer(Protocol):
+    """One whole object: radiance and coverage everywhere, also behind what stands before it.
+
+    Its radiance is ``basis[0] * r + basis[1] * g + basis[2] * b`` with coefficients r, g, b that
+    the layer evaluates; ``basis`` has shape (3, 81), W sr^-1 m^-2 nm^-1.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def basis(self) -> Spectrum: ...
+
+    def inverse_depth(self, lens_m: float) -> tuple[float, float]:
+        """(a, b): in the direction ty the layer is ``1 / (a + b * ty)`` metres before the lens."""
+        ...
+
+    def bounds(self, lens_m: float) -> Box:
+        """(left, top, right, bottom) in tangents, outside of which nothing is; may be infinite."""
+        ...
+
+    def sample(
+        self,
+        matrix: FloatArray,
+        lens_m: float,
+        tx0: float,
+        ty0: float,
+        step: float,
+        out: FloatArray,
+    ) -> None:
+        """Fill ``out`` (4, h, w): premultiplied channels and coverage.
+
+        Channels are ``matrix`` (3, 3) times the coefficients. Sample (i, j) looks along
+        (tx0 + j step, ty0 + i step) and averages over a square of that step.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ShadedLayer:
+    """A surface evaluated by formula (see `_shaders`)."""
+
+    name: str
+    kind: int
+    basis: Spectrum
+    distance_m: float
+    """Of an upright layer from the sensor plane; of a flat one below the axis."""
+    center_m: tuple[float, float] = (0.0, 0.0)
+    extent_m: Box = (-math.inf, -math.inf, math.inf, math.inf)
+    """left, top, right, bottom about the centre; of a flat layer bottom is its far end in z."""
+    flat: bool = False
+    params: tuple[float, ...] = ()
+    items: FloatArray = field(default_factory=lambda: NO_ITEMS)
+    atlas: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] = NO_ATLAS
+
+    def inverse_depth(self, lens_m: float) -> tuple[float, float]:
+        if self.flat:
+            return 0.0, 1.0 / self.distance_m
+        return 1.0 / (self.distance_m - lens_m), 0.0
+
+    def bounds(self, lens_m: float) -> Box:
+        if self.flat:
+            return -math.inf, self.distance_m / (self.extent_m[3] - lens_m), math.inf, math.inf
+        away = self.distance_m - lens_m
+        (x, y), (left, top, right, bottom) = self.center_m, self.extent_m
+        return (x + left) / away, (y + top) / away, (x + right) / away, (y + bottom) / away
+
+    def sample(
+        self,
+        matrix: FloatArray,
+        lens_m: float,
+        tx0: float,
+        ty0: float,
+        step: float,
+        out: FloatArray,
+    ) -> None:
+        params = np.zeros(8, np.float32)
+        params[: len(self.params)] = self.params
+        _shaders.shade_layer(
+            self.kind, self.flat, self.distance_m, lens_m, self.center_m[0], self.center_m[1],
+            params, self.items, self.atlas[0], self.atlas[1], matrix, tx0, ty0, step, out,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class RasterLayer:
+    """A picture at one depth; beyond its edges it goes on as its mirror image."""
+
+    name: str
+    basis: Spectrum
+    pixels: FloatArray
+    """(4, height, width): premultiplied coefficients and coverage."""
+    depth_m: float
+    """From the sensor plane."""
+    pixels_per_tangent: float
+
+    def inverse_depth(self, lens_m: float) -> tuple[float, float]:
+        return 1.0 / (self.depth_m - lens_m), 0.0
+
+    def bounds(self, lens_m: float) -> Box:
+        return -math.inf, -math.inf, math.inf, math.inf
+
+    @functools.cached_property
+    def _mips(self) -> list[FloatArray]:
+        mips = [self.pixels]
+        while min(mips[-1].shape[1:]) >= 8:
+            a = mips[-1][:, : mips[-1].shape[1] & ~1, : mips[-1].shape[2] & ~1]
+            half = 0.25 * (a[:, ::2, ::2] + a[:, 1::2, ::2] + a[:, ::2, 1::2] + a[:, 1::2, 1::2])
+            mips.append(np.ascontiguousarray(half, np.float32))
+        return mips
+
+    def sample(
+        self,
+        matrix: FloatArray,
+        lens_m: float,
+        tx0: float,
+        ty0: float,
+        step: float,
+        out: FloatArray,
+    ) -> None:
+        wanted = math.log2(max(step * self.pixels_per_tangent, 1.0))
+        level = min(int(wanted + 0.5), len(self._mips) - 1)
+        pixels = self._mips[level]
+        _, height, width = self.pixels.shape
+        # a picture's own directions were seen from the sensor plane's origin, near enough
+        scale = 0.5**level
+        _shaders.raster_layer(
+            pixels, self.pixels_per_tangent * scale, width * 0.5 * scale - 0.5,
+            height * 0.5 * scale - 0.5, matrix, tx0, ty0, step, out,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Lamps:
+    """Small round emitters of even radiance; they hide nothing behind them.
+
+    ``position_m`` (n, 3): x, y, z; ``radius_m`` (n,); ``radiance`` (n, 81) in W sr^-1 m^-2 nm^-1.
+    """
+
+    name: str
+    position_m: npt.NDArray[np.float64]
+    radius_m: npt.NDArray[np.float64]
+    radiance: Spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is in front of the lens, from the farthest to the nearest."""
+
+    name: str
+    title: str
+    layers: tuple[Layer | Lamps, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What people should know of it: sources, scale, what was widened or assumed."""
+    wavelengths_nm: Spectrum = field(default_factory=lambda: WAVELENGTHS_NM)

@@ -1,0 +1,817 @@
+"""Kernels that evaluate what is in front of the lens, filtered to the footprint of one sample.
+
+A procedural surface is a *kind* (a number below) with parameters and a list of items. Detail whose
+period nears the footprint fades into its mean, so that nothing aliases at any scale. Lengths are
+metres, y grows downward. Kernels and all that they call lie in this file: the cache of Numba does
+not notice a change elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit  # pyright: ignore[reportUnknownVariableType]
+
+FloatArray = npt.NDArray[np.float32]
+Rgba = tuple[float, float, float, float]
+
+RECT, WALL, TABLE, CARD, BOOKS, MUG, FRUIT, LEAVES, BOTTLE, SHADE, CHART, POT = range(12)
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
+
+
+@_jit
+def _clip(x: float) -> float:
+    return min(max(x, 0.0), 1.0)
+
+
+@_jit
+def _inside(x: float, fp: float) -> float:
+    """Share of a footprint centred at signed distance x that lies on the positive side."""
+    return min(max(x / fp + 0.5, 0.0), 1.0)
+
+
+@_jit
+def _box(x: float, a: float, b: float, fp: float) -> float:
+    """Share of the footprint around x that lies in a..b."""
+    return max(min(x + 0.5 * fp, b) - max(x - 0.5 * fp, a), 0.0) / fp
+
+
+@_jit
+def _stripe_sum(x: float, duty: float) -> float:
+    whole = math.floor(x)
+    return whole * duty + min(x - whole, duty)
+
+
+@_jit
+def _stripes(x: float, period: float, duty: float, fp: float) -> float:
+    """Square wave that is 1 for the first ``duty`` of each period, averaged over the footprint."""
+    a = (x - 0.5 * fp) / period
+    b = (x + 0.5 * fp) / period
+    return (_stripe_sum(b, duty) - _stripe_sum(a, duty)) / (b - a)
+
+
+@_jit
+def _hash(ix: int, iy: int) -> float:
+    h = (ix * 374761393 + iy * 668265263) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
+    return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
+
+
+@_jit
+def _noise(x: float, y: float) -> float:
+    """Value noise in 0..1, one value a unit cell, smooth between."""
+    fx, fy = math.floor(x), math.floor(y)
+    ix, iy = int(fx), int(fy)
+    tx, ty = x - fx, y - fy
+    tx = tx * tx * (3.0 - 2.0 * tx)
+    ty = ty * ty * (3.0 - 2.0 * ty)
+    a, b = _hash(ix, iy), _hash(ix + 1, iy)
+    c, d = _hash(ix, iy + 1), _hash(ix + 1, iy + 1)
+    top = a + (b - a) * tx
+    return top + (c + (d - c) * tx - top) * ty
+
+
+@_jit
+def _grain(x: float, y: float, fx: float, fy: float, fpx: float, fpy: float) -> float:
+    """Noise -0.5..0.5 at frequencies fx, fy, gone where the footprint covers a cell."""
+    weight = min(2.0 - 2.0 * max(fpx * fx, fpy * fy), 1.0)
+    if weight <= 0.0:
+        return 0.0
+    return weight * (_noise(x * fx, y * fy) - 0.5)
+
+
+@_jit
+def _texel(
+    atlas: npt.NDArray[np.uint8], levels: npt.NDArray[np.int64], k: int, x: float, y: float
+) -> float:
+    scale = 1.0 / (1 << k)
+    x = x * scale - 0.5
+    y = y * scale - 0.5
+    start, h, w = levels[k, 0], levels[k, 1], levels[k, 2]
+    fx, fy = math.floor(x), math.floor(y)
+    ix, iy = int(fx), int(fy)
+    if ix < 0 or iy < 0 or ix >= w - 1 or iy >= h - 1:
+        return 0.0
+    tx, ty = x - fx, y - fy
+    at = start + iy * w + ix
+    a, b = float(atlas[at]), float(atlas[at + 1])
+    c, d = float(atlas[at + w]), float(atlas[at + w + 1])
+    top = a + (b - a) * tx
+    low = c + (d - c) * tx
+    return (top + (low - top) * ty) / 255.0
+
+
+@_jit
+def _print(
+    atlas: npt.NDArray[np.uint8],
+    levels: npt.NDArray[np.int64],
+    u: float,
+    v: float,
+    box: FloatArray,
+    fp: float,
+) -> float:
+    """Ink coverage 0..1 of a text; box: left, top, width in m, then its place in the atlas."""
+    scale = box[5] / box[2]
+    x = (u - box[0]) * scale
+    y = (v - box[1]) * scale
+    if x < 0.0 or y < 0.0 or x >= box[5] or y >= box[6]:
+        return 0.0
+    size = max(fp * scale, 1.0)
+    level = math.log2(size)
+    k = min(int(level), levels.shape[0] - 2)
+    part = min(level - k, 1.0)
+    a = _texel(atlas, levels, k, x + box[3], y + box[4])
+    if part < 0.02:
+        return a
+    return a + (_texel(atlas, levels, k + 1, x + box[3], y + box[4]) - a) * part
+
+
+@_jit
+def _wall(u: float, v: float, fp: float) -> Rgba:
+    tone = 1.0 + 0.35 * _grain(u, v, 3.0, 3.0, fp, fp) + 0.12 * _grain(u, v, 40.0, 40.0, fp, fp)
+    tone *= 1.0 + 0.25 * _grain(u, v, 700.0, 700.0, fp, fp)
+    r, g, b = 0.040 * tone, 0.066 * tone, 0.070 * tone
+    # panelling below, a lighter rail between
+    low = _inside(v - 0.05, fp)
+    r, g, b = r * (1 - 0.35 * low), g * (1 - 0.35 * low), b * (1 - 0.35 * low)
+    # shelves with books, left
+    inside = _box(u, -4.3, -0.72, fp) * _box(v, -1.75, -0.22, fp)
+    if inside > 0.0:
+        row = math.floor((v + 1.75) / 0.51)
+        in_row = v + 1.75 - row * 0.51
+        column = math.floor(u / 0.047 + 0.6 * row)
+        seed = _hash(int(column), int(row) + 7)
+        height = 0.27 + 0.14 * _hash(int(column) + 3, int(row) + 11)
+        gap = 1.0 if _hash(int(column) // 4, int(row) + 5) > 0.24 else 0.0
+        on = _inside(in_row - (0.47 - height), fp) * gap
+        edge = _stripes(u / 0.047 + 0.6 * row, 1.0, 0.93, fp / 0.047)
+        sr, sg, sb = 0.018, 0.013, 0.010
+        hue = _hash(int(column) + 19, int(row) + 23)
+        if hue < 0.34:
+            cr, cg, cb = 0.19, 0.045, 0.028
+        elif hue < 0.6:
+            cr, cg, cb = 0.16, 0.105, 0.045
+        elif hue < 0.82:
+            cr, cg, cb = 0.03, 0.07, 0.09
+        else:
+            cr, cg, cb = 0.21, 0.19, 0.15
+        dim = (0.35 + 0.65 * seed) * edge
+        sr += (cr * dim - sr) * on
+        sg += (cg * dim - sg) * on
+        sb += (cb * dim - sb) * on
+        board = 1.0 - _inside(0.47 - in_row, fp)
+        sr += (0.075 - sr) * board
+        sg += (0.040 - sg) * board
+        sb += (0.020 - sb) * board
+        r += (sr - r) * inside
+        g += (sg - g) * inside
+        b += (sb - b) * inside
+    # two framed prints, right
+    for i in range(2):
+        cx = 0.62 + 0.78 * i
+        cy = -0.98 + 0.10 * i
+        hw = 0.26 - 0.03 * i
+        hh = 0.34 - 0.05 * i
+        frame = _box(u, cx - hw, cx + hw, fp) * _box(v, cy - hh, cy + hh, fp)
+        if frame > 0.0:
+            paper = _box(u, cx - hw + 0.03, cx + hw - 0.03, fp) * _box(
+                v, cy - hh + 0.03, cy + hh - 0.03, fp
+            )
+            art = _box(u, cx - hw + 0.09, cx + hw - 0.09, fp) * _box(
+                v, cy - hh + 0.09, cy + hh - 0.09, fp
+            )
+            hill = _inside(v - cy - 0.06 - 0.05 * math.sin(7.0 * u + 2.0 * i), fp)
+            fr = 0.030 + (0.26 - 0.030) * paper
+            fg = 0.020 + (0.25 - 0.020) * paper
+            fb = 0.014 + (0.21 - 0.014) * paper
+            fr += (0.22 - 0.12 * hill - fr) * art
+            fg += (0.13 - 0.05 * hill - fg) * art
+            fb += (0.08 + 0.02 * hill - fb) * art
+            r += (fr - r) * frame
+            g += (fg - g) * frame
+            b += (fb - b) * frame
+    # pools of light: the table lamp on the right, dusk from the left
+    d2 = (u - 0.84) * (u - 0.84) + (v + 0.32) * (v + 0.32)
+    warm = 2.6 * math.exp(-d2 / 0.16) + 1.1 * math.exp(-d2 / 0.9)
+    dusk = 0.30 + 0.45 * math.exp(-((u + 1.3) * (u + 1.3) / 2.2 + (v + 0.8) * (v + 0.8) / 1.5))
+    return r * (dusk + 1.30 * warm), g * (dusk + 0.80 * warm), b * (dusk + 0.38 * warm), 1.0
+
+
+@_jit
+def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatArray) -> Rgba:
+    cover = _inside(end - z, fpz)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    width = 0.145
+    board = math.floor(x / width)
+    seed = _hash(int(board), 91)
+    side = x - board * width
+    wx = x + 0.010 * (_noise(x * 9.0 + 17.0 * seed, z * 2.0 + 5.0 * seed) - 0.5)
+    ring = _noise(wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed)
+    bands = 0.5 + 0.5 * math.sin(34.0 * ring) * min(max(1.5 - fpx * 500.0, 0.0), 1.0)
+    tone = 0.30 + 0.30 * bands + 0.30 * seed
+    tone += 0.34 * _grain(wx, z + seed, 130.0, 5.0, fpx, fpz)
+    tone += 0.30 * _grain(x, z + seed, 620.0, 16.0, fpx, fpz)
+    tone += 0.26 * _grain(x, z, 2400.0, 70.0, fpx, fpz)
+    pore = _grain(x, z + 3.0, 3300.0, 120.0, fpx, fpz)
+    tone -= 0.9 * max(pore - 0.28, 0.0)
+    tone = min(max(tone, 0.02), 1.2)
+    r = 0.070 + 0.250 * tone
+    g = 0.034 + 0.145 * tone
+    b = 0.016 + 0.066 * tone
+    near = min(side, width - side)
+    groove = 1.0 - 0.75 * (1.0 - _inside(near - 0.0011, max(fpx, 0.0008)))
+    r, g, b = r * groove, g * groove, b * groove
+    gloss = 1.0
+
+    # a linen runner across the table, turned a little
+    cx, cz = x + 0.16, z - 0.86
+    p = 0.966 * cx + 0.259 * cz
+    q = -0.259 * cx + 0.966 * cz
+    fp = max(fpx, fpz)
+    fringe = 0.012 * _noise(q * 900.0, 3.0) * min(max(1.5 - fp * 900.0, 0.0), 1.0)
+    cloth = _box(p, -0.30 - fringe, 0.30 + fringe, max(fpx, 0.0003)) * _box(
+        q, -0.155, 0.155, max(fpz, 0.0003)
+    )
+    if cloth > 0.0:
+        pitch = 0.00115
+        fade = min(max(1.6 - 1.2 * fp / pitch, 0.0), 1.0)
+        pu, pv = p / pitch, q / pitch
+        weave = math.sin(math.pi * pu) * math.sin(math.pi * pv)
+        relief = 0.80 + fade * (
+            0.20 * weave - 0.16 * (math.cos(2.0 * math.pi * pu) * math.cos(2.0 * math.pi * pv))
+        )
+        if weave > 0.0:
+            relief += 0.22 * _grain(p, q, 9000.0, 1500.0, fpx, fpz)
+        else:
+            relief += 0.22 * _grain(p, q, 1500.0, 9000.0, fpx, fpz)
+        relief += 0.20 * _grain(p, q, 60.0, 700.0, fpx, fpz)
+        wave = 1.0 + 0.10 * math.sin(21.0 * p + 2.0 * math.sin(9.0 * q))
+        stripe = _box(abs(q), 0.118, 0.130, fpz) + _box(abs(q), 0.104, 0.108, fpz)
+        cr = (0.56 + (0.075 - 0.56) * stripe) * relief * wave
+        cg = (0.49 + (0.130 - 0.49) * stripe) * relief * wave
+        cb = (0.37 + (0.240 - 0.37) * stripe) * relief * wave
+        r += (cr - r) * cloth
+        g += (cg - g) * cloth
+        b += (cb - b) * cloth
+        gloss = 1.0 - cloth
+    else:
+        # its soft shadow on the wood
+        d = max(abs(p) - 0.30, abs(q) - 0.155)
+        if d < 0.012:
+            dark = 0.62 + 0.38 * d / 0.012
+            r, g, b = r * dark, g * dark, b * dark
+
+    light = 0.20 + 0.95 * math.exp(
+        -((x + 0.25) * (x + 0.25) / 0.75 + (z - 0.95) * (z - 0.95) / 0.55)
+    )
+    shadow = 1.0
+    for i in range(items.shape[0]):
+        dx = (x - items[i, 0]) / items[i, 2]
+        dz = (z - items[i, 1]) / items[i, 3]
+        d2 = dx * dx + dz * dz
+        if d2 < 9.0:
+            shadow *= 1.0 - items[i, 4] / (1.0 + d2 * d2 * 1.5)
+    light *= shadow
+    # the varnish mirrors the dim room and the lamp far behind, more at a grazing view
+    sheen = gloss * 0.010 * z * z * (0.5 + 0.9 * tone)
+    lx = x - 0.187 * z
+    glow = gloss * 0.075 * z * math.exp(-lx * lx / 0.02) * (0.6 + 0.6 * tone) * shadow
+    return (
+        cover * (r * light * 1.06 + sheen * 0.8 + glow * 1.5),
+        cover * (g * light + sheen + glow * 0.85),
+        cover * (b * light * 0.92 + sheen * 1.1 + glow * 0.36),
+        cover,
+    )
+
+
+@_jit
+def _star(u: float, v: float, radius: float, cycles: float, fp: float) -> float:
+    """Dark share of a Siemens star; grey where its spokes are finer than the footprint."""
+    d = math.sqrt(u * u + v * v)
+    if d < 1e-9:
+        return 0.5
+    angle = math.atan2(v, u) * (cycles / (2.0 * math.pi))
+    return _stripes(angle, 1.0, 0.5, min(fp * cycles / (2.0 * math.pi * d), 64.0)) * _inside(
+        radius - d, fp
+    )
+
+
+@_jit
+def _edge(u: float, v: float, half: float, degrees: float, fp: float) -> float:
+    """Dark share of a square turned by some degrees: the slanted edge of ISO 12233."""
+    a = math.radians(degrees)
+    p = u * math.cos(a) + v * math.sin(a)
+    q = v * math.cos(a) - u * math.sin(a)
+    return _box(p, -half, half, fp) * _box(q, -half, half, fp)
+
+
+@_jit
+def _card(
+    u: float,
+    v: float,
+    fp: float,
+    items: FloatArray,
+    atlas: npt.NDArray[np.uint8],
+    levels: npt.NDArray[np.int64],
+) -> Rgba:
+    """A printed test card, 0.30 x 0.21 m, standing on its lower edge."""
+    cover = _box(u, -0.150, 0.150, fp) * _box(v, -0.105, 0.105, fp)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    fibre = (
+        1.0
+        + 0.05 * _grain(u, v, 2600.0, 2600.0, fp, fp)
+        + 0.03 * _grain(u, v, 300.0, 300.0, fp, fp)
+    )
+    light = (1.03 - 0.9 * u) * (1.0 - 0.25 * _clip((v + 0.03) * 6.0) * 0.4)
+    r, g, b = 0.84 * fibre, 0.82 * fibre, 0.76 * fibre
+    ink = 0.0
+    ink += _star(u + 0.082, v + 0.012, 0.056, 36.0, fp)
+    ink += _edge(u - 0.030, v + 0.012, 0.027, 5.0, fp)
+    # line pairs: 2 to 12 a millimetre is beyond 100 MP at 1 m, 1 to 6 is not
+    if -0.062 < u - 0.055 < 0.09 and 0.034 < v < 0.060:
+        for i in range(6):
+            left = -0.004 + 0.0235 * i
+            period = 0.001 / (1.0 + i)
+            inside = _box(u, left, left + 0.020, fp) * _box(v, 0.036, 0.058, fp)
+            if inside > 0.0:
+                ink += inside * _stripes(u - left, period, 0.5, fp)
+    for i in range(3):
+        ink += _print(atlas, levels, u, v, items[i], fp)
+    ink += _box(max(abs(u) * 0.70, abs(v)), 0.0975, 0.0982, fp)
+    ink = 1.0 - _clip(ink) * 0.955
+    r, g, b = r * ink, g * ink, b * ink
+    # grey steps and colours along the foot
+    if 0.066 < v < 0.094 and abs(u) < 0.1371:
+        column = int((u + 0.1371) / 0.01958)
+        at = u + 0.1371 - column * 0.01958
+        inside = _box(at, 0.0006, 0.0190, fp)
+        upper = _box(v, 0.068, 0.0795, fp) * inside
+        lower = _box(v, 0.0805, 0.092, fp) * inside
+        grey = 0.84 * 0.74**column
+        tone = items[3 + column // 2] if column // 2 < 7 else items[3]
+        r += (grey - r) * upper + (tone[0] - r) * lower
+        g += (grey - g) * upper + (tone[1] - g) * lower
+        b += (grey - b) * upper + (tone[2] - b) * lower
+    light *= cover
+    return r * light * 1.02, g * light, b * light * 0.96, cover
+
+
+@_jit
+def _books(
+    u: float,
+    v: float,
+    fp: float,
+    items: FloatArray,
+    atlas: npt.NDArray[np.uint8],
+    levels: npt.NDArray[np.int64],
+) -> Rgba:
+    """A stack of books, spines forward. Items in pairs: the book, then its title in the atlas."""
+    for i in range(items.shape[0] // 2):
+        book = items[2 * i]
+        mid, half, hw, off = book[0], book[1], book[2], book[3]
+        y = (v - mid) / half
+        if abs(y) > 1.05:
+            continue
+        x = u - off
+        edge = 0.004 * y * y
+        cover = _inside(hw - edge - abs(x), fp) * _inside((1.0 - abs(y)) * half, fp)
+        if cover <= 0.0:
+            continue
+        round_off = math.sqrt(max(1.0 - 0.92 * y * y, 0.0))
+        light = 0.28 + 0.82 * round_off * (0.85 - 0.25 * y) * (1.0 - 1.1 * x)
+        pitch = 0.00062
+        fade = min(max(1.5 - 1.2 * fp / pitch, 0.0), 1.0)
+        weave = 1.0 + 0.20 * fade * math.sin(math.pi * x / pitch) * math.sin(math.pi * v / pitch)
+        weave += 0.22 * _grain(x, v, 420.0, 420.0, fp, fp) + 0.16 * _grain(x, v, 45.0, 90.0, fp, fp)
+        r, g, b = book[4] * weave, book[5] * weave, book[6] * weave
+        hinge = 1.0 - 0.45 * math.exp(-(((abs(x) - hw + 0.009) / 0.0018) ** 2))
+        gilt = _print(atlas, levels, x, v - mid, items[2 * i + 1], fp)
+        band = _box(abs(x), hw - 0.032, hw - 0.0305, fp) + _box(abs(x), hw - 0.0285, hw - 0.028, fp)
+        gilt = _clip(gilt + band * _inside(0.86 - abs(y), fp / half))
+        shine = 0.55 + 0.55 * math.exp(-(((y + 0.25) / 0.35) ** 2))
+        r += (0.78 * shine - r) * gilt
+        g += (0.57 * shine - g) * gilt
+        b += (0.25 * shine - b) * gilt
+        light *= hinge * cover * book[7]
+        return r * light, g * light, b * light, cover
+    return 0.0, 0.0, 0.0, 0.0
+
+
+@_jit
+def _mug(u: float, v: float, fp: float) -> Rgba:
+    """A stoneware mug: radius 42 mm, height 92 mm; its foot is at v = 0."""
+    radius, top = 0.042, -0.092
+    rim, foot = 0.0052, 0.0096
+    nx = u / radius
+    curve = math.sqrt(max(1.0 - nx * nx, 0.0))
+    body = (
+        _inside(radius - abs(u), fp)
+        * _inside(v - (top - rim * curve), fp)
+        * _inside(foot * curve - v - 0.002, fp)
+    )
+    # handle: a ring on the right, behind the body
+    hu, hv = (u - 0.045) / 0.88, v + 0.050
+    ring = math.sqrt(hu * hu + hv * hv)
+    handle = _inside(0.0055 - abs(ring - 0.0245), fp) * _inside(u - 0.036, fp)
+    if body <= 0.0 and handle <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    speck = _grain(u, v, 800.0, 800.0, fp, fp)
+    fleck = 1.0 - 2.4 * max(speck - 0.27, 0.0) + 0.10 * _grain(u, v, 90.0, 130.0, fp, fp)
+    if body < 1.0 and handle > 0.0:
+        t = (ring - 0.0245) / 0.0055
+        lit = 0.34 + 0.42 * math.sqrt(max(1.0 - t * t, 0.0)) - 0.20 * t * (hu + hv) / 0.03
+        hr, hg, hb = (
+            0.60 * lit * fleck * handle,
+            0.53 * lit * fleck * handle,
+            0.42 * lit * fleck * handle,
+        )
+    else:
+        hr, hg, hb = 0.0, 0.0, 0.0
+    lit = 0.20 + 0.80 * max(0.45 * curve - 0.66 * nx + 0.12, 0.0)
+    line = v + 0.044 + 0.0035 * math.sin(60.0 * u + 1.0) + 0.002 * math.sin(171.0 * u)
+    glaze = _inside(line, max(fp, 0.0004))
+    drop = math.exp(-(((line + 0.0006) / 0.0014) ** 2))
+    r = 0.66 + (0.035 - 0.66) * glaze - 0.20 * drop
+    g = 0.59 + (0.150 - 0.59) * glaze - 0.18 * drop
+    b = 0.47 + (0.185 - 0.47) * glaze - 0.12 * drop
+    ridge = 1.0 + 0.05 * math.sin(v * 2.0 * math.pi / 0.0042) * min(max(1.5 - fp * 400.0, 0.0), 1.0)
+    r, g, b = r * lit * fleck * ridge, g * lit * fleck * ridge, b * lit * fleck * ridge
+    shine = (
+        (0.20 + 0.38 * glaze)
+        * math.exp(-(((nx + 0.52) / 0.085) ** 2))
+        * _box(v, -0.078, -0.018, 0.012)
+    )
+    shine += 0.05 * math.exp(-(((nx - 0.86) / 0.06) ** 2))
+    r, g, b = r + shine, g + shine * 0.98, b + shine * 0.92
+    # the opening: lip, inner wall, coffee
+    oy = (v - top) / rim
+    opening = math.sqrt(nx * nx + oy * oy)
+    if opening < 1.15:
+        hole = _inside((0.93 - opening) * rim, fp)
+        inner = 0.16 + 0.34 * _clip(0.5 + 0.5 * nx)
+        coffee = _inside((oy - 0.05) * rim, fp) * hole
+        ir = 0.55 * inner + (0.030 - 0.55 * inner) * coffee
+        ig = 0.48 * inner + (0.016 - 0.48 * inner) * coffee
+        ib = 0.38 * inner + (0.009 - 0.38 * inner) * coffee
+        lip = math.exp(-(((opening - 0.98) / 0.07) ** 2)) * (0.25 - 0.2 * nx)
+        r += (ir - r) * hole + lip * 0.6
+        g += (ig - g) * hole + lip * 0.55
+        b += (ib - b) * hole + lip * 0.46
+    ground = 1.0 - 0.45 * math.exp(-(((v - foot * curve) / 0.006) ** 2))
+    r, g, b = r * ground, g * ground, b * ground
+    rest = 1.0 - body
+    return r * body + hr * rest, g * body + hg * rest, b * body + hb * rest, body + handle * rest
+
+
+@_jit
+def _fruit(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """An orange or a lemon; params: radii in x and y, colour, how pointed, turned by, stem."""
+    ca, sa = math.cos(params[6]), math.sin(params[6])
+    x = (u * ca + v * sa) / params[0]
+    y = (v * ca - u * sa) / params[1]
+    tip = params[5] * math.exp(-(y * y) / 0.05)
+    d = math.sqrt((x / (1.0 + tip)) ** 2 + y * y)
+    size = min(params[0], params[1])
+    cover = _inside((1.0 - d) * size, fp)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    d2 = min(d * d, 0.9999)
+    nz = math.sqrt(1.0 - d2)
+    nx, ny = u / params[0], v / params[1]
+    # pores: dimples that shift the normal, compressed toward the limb
+    k = 1.0 / (0.35 + 0.65 * nz)
+    px, py = u * k, v * k
+    pore = _grain(px, py, 620.0, 620.0, fp * k, fp * k) + 0.6 * _grain(
+        px + 9.0, py, 1500.0, 1500.0, fp * k, fp * k
+    )
+    lit = max(-0.55 * nx - 0.52 * ny + 0.60 * nz + 0.30 * pore, 0.0)
+    fill = 0.10 + 0.10 * max(ny, 0.0) + 0.05 * max(nx, 0.0)
+    tone = 1.0 + 0.18 * _grain(u, v, 55.0, 55.0, fp, fp) + 0.12 * pore
+    r = params[2] * tone * (lit + fill * 1.2)
+    g = params[3] * tone * (lit + fill * 0.8)
+    b = params[4] * tone * (lit + fill * 0.5)
+    h = (nx + 0.40) ** 2 + (ny + 0.42) ** 2
+    shine = max(
+        0.34 * math.exp(-h / 0.020)
+        + 0.10 * math.exp(-h / 0.12)
+        + 0.30 * pore * math.exp(-h / 0.10),
+        0.0,
+    )
+    r, g, b = r + shine, g + shine * 0.97, b + shine * 0.88
+    if params[7] > 0.0:
+        su, sv = u - 0.14 * params[0], v + 0.78 * params[1]
+        angle = math.atan2(sv * 2.2, su)
+        ds = math.sqrt(su * su + 4.8 * sv * sv)
+        calyx = _inside(0.0050 + 0.0016 * math.cos(5.0 * angle) - ds, fp)
+        r += (0.10 - r) * calyx
+        g += (0.13 - g) * calyx
+        b += (0.035 - b) * calyx
+    ground = 1.0 - 0.55 * _clip((ny - 0.62) / 0.38)
+    cover_light = cover * ground
+    return r * cover_light, g * cover_light, b * cover_light, cover
+
+
+@_jit
+def _leaves(u: float, v: float, fp: float, items: FloatArray) -> Rgba:
+    """Leaves and stems, front first.
+
+    Item: centre x and y, length, width, angle, tone, hue, and 1 for a stem.
+    """
+    r, g, b, a = 0.0, 0.0, 0.0, 0.0
+    for i in range(items.shape[0]):
+        dx, dy = u - items[i, 0], v - items[i, 1]
+        half = 0.5 * items[i, 2] + fp
+        if dx * dx + dy * dy > half * half:
+            continue
+        ca, sa = math.cos(items[i, 4]), math.sin(items[i, 4])
+        t = (dx * ca + dy * sa) / items[i, 2] + 0.5
+        if t <= 0.0 or t >= 1.0:
+            continue
+        s = dy * ca - dx * sa
+        tone, hue = items[i, 5], items[i, 6]
+        if items[i, 7] > 0.5:
+            bend = s - 0.06 * items[i, 2] * (4.0 * t * (1.0 - t))
+            cover = _inside(0.5 * items[i, 3] - abs(bend), fp) * (1.0 - a)
+            if cover <= 0.0:
+                continue
+            lit = tone * (0.8 - 0.5 * bend / items[i, 3])
+            r += 0.15 * lit * cover
+            g += 0.13 * lit * cover
+            b += 0.05 * lit * cover
+            a += cover
+            continue
+        s -= 0.05 * items[i, 2] * (4.0 * t * (1.0 - t) - 0.5)
+        hw = (
+            0.5
+            * items[i, 3]
+            * math.sqrt(max(math.sin(math.pi * t ** (0.80 - 0.1 * hue)), 0.0))
+            * (1.08 - 0.35 * t)
+        )
+        cover = _inside(hw - abs(s), fp) * (1.0 - a)
+        if cover <= 0.0:
+            continue
+        across = s / max(hw, 1e-6)
+        lit = 0.72 - 0.20 * across
+        if s > 0.0:
+            lit -= 0.14
+        rib = math.exp(-((s / (0.0011 + 0.35 * fp)) ** 2)) * 0.0011 / (0.0011 + 0.35 * fp)
+        vein_fp = max(9.0 * fp / items[i, 2], 1e-4)
+        vein = _stripes(9.0 * t - 0.9 * abs(across), 1.0, 0.07, vein_fp)
+        net = 0.10 * _grain(u, v, 1300.0, 1300.0, fp, fp) + 0.10 * _grain(
+            u, v, 4200.0, 4200.0, fp, fp
+        )
+        bump = math.cos(2.0 * math.pi * (9.0 * t - 0.9 * abs(across))) * min(
+            max(1.0 - vein_fp, 0.0), 1.0
+        )
+        lit = (lit + 0.07 * bump + net) * tone
+        light = min(0.55 * rib + 0.40 * vein, 1.0)
+        lr = 0.060 + 0.085 * hue + 0.20 * light
+        lg = 0.150 + 0.075 * hue + 0.22 * light
+        lb = 0.045 + 0.025 * hue + 0.08 * light
+        edge = _clip((abs(across) - 0.90) * 10.0) * 0.25
+        gleam = 0.11 * math.exp(-(((across + 0.45) / 0.30) ** 2)) * (0.5 + net * 3.0) * tone
+        r += (lr * lit * (1.0 + edge) + gleam) * cover
+        g += (lg * lit * (1.0 + edge) + gleam) * cover
+        b += (lb * lit + gleam * 1.05) * cover
+        a += cover
+        if a > 0.999:
+            break
+    return r, g, b, a
+
+
+@_jit
+def _pot(u: float, v: float, fp: float) -> Rgba:
+    """A terracotta pot, 0.13 m high; its foot is at v = 0."""
+    rim = _inside(v + 0.13, fp) * _inside(-0.100 - v, fp)
+    half = 0.052 + 0.020 * _clip(-v / 0.13) + 0.006 * rim
+    nx = u / half
+    curve = math.sqrt(max(1.0 - nx * nx, 0.0))
+    cover = (
+        _inside(half - abs(u), fp)
+        * _inside(v + 0.13 + 0.003 * curve, fp)
+        * _inside(0.006 * curve - v, fp)
+    )
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    lit = 0.16 + 0.80 * max(0.50 * curve - 0.62 * nx + 0.08, 0.0)
+    lit *= 1.0 - 0.40 * math.exp(-(((v + 0.097) / 0.004) ** 2)) * (1.0 - rim)
+    tone = (
+        1.0 + 0.35 * _grain(u, v, 35.0, 60.0, fp, fp) + 0.25 * _grain(u, v, 1100.0, 1100.0, fp, fp)
+    )
+    salt = 0.12 * max(_grain(u, v, 22.0, 30.0, fp, fp), 0.0)
+    lit *= cover
+    return (
+        (0.42 * tone + salt) * lit,
+        (0.165 * tone + salt) * lit,
+        (0.085 * tone + salt) * lit,
+        cover,
+    )
+
+
+@_jit
+def _bottle(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """A glass bottle, 0.30 m high, foot at v = 0; params: colour, label tone."""
+    h = -v / 0.30
+    if h > 1.02 or h < -0.05:
+        return 0.0, 0.0, 0.0, 0.0
+    shoulder = _clip((h - 0.58) / 0.17)
+    shoulder = shoulder * shoulder * (3.0 - 2.0 * shoulder)
+    half = 0.038 + (0.0135 - 0.038) * shoulder + 0.0018 * _box(h, 0.94, 0.985, 0.01)
+    nx = u / half
+    curve = math.sqrt(max(1.0 - nx * nx, 0.0))
+    cover = _inside(half - abs(u), fp) * _inside(v + 0.30, fp) * _inside(0.004 * curve - v, fp)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    rim = nx * nx * nx * nx
+    through = 0.10 + 0.75 * rim * (1.0 - rim) * 3.0
+    r, g, b = params[0] * through, params[1] * through, params[2] * through
+    shine = 0.55 * math.exp(-(((nx + 0.58) / 0.07) ** 2)) * (0.6 + 0.4 * _clip(h * 3.0))
+    shine += 0.16 * math.exp(-(((nx - 0.70) / 0.05) ** 2))
+    label = _box(h, 0.16, 0.44, fp / 0.30) * _inside(0.97 - abs(nx), fp / half) * params[3]
+    if label > 0.0:
+        lit = 0.16 + 0.75 * max(0.5 * curve - 0.6 * nx + 0.1, 0.0)
+        ink = _box(h, 0.185, 0.19, fp / 0.3) + _box(h, 0.41, 0.415, fp / 0.3)
+        ink += (
+            _box(nx, -0.5, 0.5, fp / half)
+            * _stripes(v, 0.0075, 0.35, fp)
+            * _box(h, 0.23, 0.37, fp / 0.3)
+        )
+        lit *= 1.0 - 0.75 * _clip(ink)
+        r += (0.70 * lit - r) * label
+        g += (0.64 * lit - g) * label
+        b += (0.52 * lit - b) * label
+        shine *= 1.0 - 0.85 * label
+    return (r + shine) * cover, (g + shine) * cover, (b + shine * 0.95) * cover, cover
+
+
+@_jit
+def _shade(u: float, v: float, fp: float) -> Rgba:
+    """A lit lamp with a fabric shade on a thin brass stand; the bulb's height is v = 0."""
+    half = 0.15 + 0.35 * (v + 0.13)
+    shade = _inside(half - abs(u), fp) * _box(v, -0.13, 0.13, fp)
+    stand = _box(u, -0.012, 0.012, fp) * _box(v, 0.13, 0.62, fp)
+    foot = _inside(0.10 - abs(u), fp) * _box(v, 0.60, 0.625, fp)
+    metal = min(stand + foot, 1.0) * (1.0 - shade)
+    if shade + metal <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    glow = 4.0 + 12.0 * math.exp(-(u * u) / 0.012 - (v - 0.01) * (v - 0.01) / 0.010)
+    glow *= 1.0 - 0.45 * (u / half) * (u / half)
+    glow *= 1.0 + 0.10 * _grain(u, v, 500.0, 120.0, fp, fp)
+    glow *= shade
+    metal *= 0.12 + 0.25 * math.exp(-(((u + 0.004) / 0.003) ** 2))
+    return (
+        glow + 0.9 * metal,
+        glow * 0.58 + 0.6 * metal,
+        glow * 0.20 + 0.25 * metal,
+        min(shade + stand + foot, 1.0),
+    )
+
+
+@_jit
+def _chart(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """Slanted edges, a Siemens star and grey steps; params: half width and height, edge angle."""
+    hw, hh, angle = params[0], params[1], params[2]
+    paper, black = 0.80, 0.06
+    ink = _star(u, v, 0.52 * hh, 72.0, fp)
+    side = 0.17 * hh
+    for i in range(4):
+        cx = 0.68 * hw * (1.0 if i & 1 else -1.0)
+        cy = 0.52 * hh * (1.0 if i & 2 else -1.0)
+        ink += _edge(u - cx, v - cy, side, angle, fp)
+    tone = paper + (black - paper) * _clip(ink)
+    step = 2.0 * hw * 0.9 / 12.0
+    column = math.floor((u + 0.9 * hw) / step)
+    if 0 <= column < 12:
+        at = u + 0.9 * hw - column * step
+        inside = _box(at, 0.0, step, fp) * _box(v, 0.80 * hh, 0.94 * hh, fp)
+        # density in steps of 0.15, from 0.1
+        tone += (10.0 ** (-0.1 - 0.15 * column) - tone) * inside
+    if abs(v) < 0.06 * hh and abs(u) > 0.56 * hw:
+        bar = (abs(u) - 0.56 * hw) / (0.40 * hw)
+        if bar < 1.0:
+            period = 0.02 * hh / (1.0 + 9.0 * bar)
+            lines = paper + (black - paper) * _stripes(v, period, 0.5, fp)
+            tone += (lines - tone) * _box(v, -0.05 * hh, 0.05 * hh, fp)
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def shade_layer(
+    kind: int,
+    flat: bool,
+    distance: float,
+    lens: float,
+    ox: float,
+    oy: float,
+    params: FloatArray,
+    items: FloatArray,
+    atlas: npt.NDArray[np.uint8],
+    levels: npt.NDArray[np.int64],
+    matrix: FloatArray,
+    tx0: float,
+    ty0: float,
+    step: float,
+    out: FloatArray,
+) -> None:
+    """Premultiplied channels and coverage of a layer on a grid of view directions.
+
+    ``out`` is (4, h, w): three channels = matrix (3, 3) times the layer's coefficients, and the
+    coverage 0..1. The sample (i, j) looks along (tx0 + j step, ty0 + i step, 1) from ``lens``
+    metres before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a
+    flat one (``flat``) lies ``distance`` below the axis.
+    """
+    for i in range(out.shape[1]):
+        ty = ty0 + i * step
+        away = distance - lens
+        if flat:
+            away = distance / ty if ty > 1e-6 else 1e9
+        fp = step * away
+        v = ty * away - oy
+        for j in range(out.shape[2]):
+            u = (tx0 + j * step) * away - ox
+            if kind == 0:
+                r = g = b = a = 1.0
+                if params[0] > 0.0:
+                    a = _box(u, -params[0], params[0], fp) * _box(v, -params[1], params[1], fp)
+                r, g, b = params[2] * a, params[3] * a, params[4] * a
+            elif kind == 1:
+                r, g, b, a = _wall(u, v, fp)
+            elif kind == 2:
+                r, g, b, a = _table(u, lens + away, fp, fp * away / distance, params[0], items)
+            elif kind == 3:
+                r, g, b, a = _card(u, v, fp, items, atlas, levels)
+            elif kind == 4:
+                r, g, b, a = _books(u, v, fp, items, atlas, levels)
+            elif kind == 5:
+                r, g, b, a = _mug(u, v, fp)
+            elif kind == 6:
+                r, g, b, a = _fruit(u, v, fp, params)
+            elif kind == 7:
+                r, g, b, a = _leaves(u, v, fp, items)
+            elif kind == 8:
+                r, g, b, a = _bottle(u, v, fp, params)
+            elif kind == 9:
+                r, g, b, a = _shade(u, v, fp)
+            elif kind == 10:
+                r, g, b, a = _chart(u, v, fp, params)
+            else:
+                r, g, b, a = _pot(u, v, fp)
+            out[0, i, j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
+            out[1, i, j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b
+            out[2, i, j] = matrix[2, 0] * r + matrix[2, 1] * g + matrix[2, 2] * b
+            out[3, i, j] = a
+
+
+@_jit
+def raster_layer(
+    pixels: FloatArray,
+    per_tangent: float,
+    cx: float,
+    cy: float,
+    matrix: FloatArray,
+    tx0: float,
+    ty0: float,
+    step: float,
+    out: FloatArray,
+) -> None:
+    """As `shade_layer`, from a raster (4, h, w) of premultiplied coefficients and coverage.
+
+    ``per_tangent`` pixels to a unit of tangent, (cx, cy) the pixel position on the axis; beyond its
+    edges the raster goes on as its mirror image. Bilinear.
+    """
+    _, h, w = pixels.shape
+    value = np.empty(4, np.float32)
+    for i in range(out.shape[1]):
+        y = (ty0 + i * step) * per_tangent + cy
+        fy = math.floor(y)
+        ry = y - fy
+        y0 = int(fy) % (2 * h)
+        y1 = (int(fy) + 1) % (2 * h)
+        y0 = y0 if y0 < h else 2 * h - 1 - y0
+        y1 = y1 if y1 < h else 2 * h - 1 - y1
+        for j in range(out.shape[2]):
+            x = (tx0 + j * step) * per_tangent + cx
+            fx = math.floor(x)
+            rx = x - fx
+            x0 = int(fx) % (2 * w)
+            x1 = (int(fx) + 1) % (2 * w)
+            x0 = x0 if x0 < w else 2 * w - 1 - x0
+            x1 = x1 if x1 < w else 2 * w - 1 - x1
+            for c in range(4):
+                top = pixels[c, y0, x0] + (pixels[c, y0, x1] - pixels[c, y0, x0]) * rx
+                low = pixels[c, y1, x0] + (pixels[c, y1, x1] - pixels[c, y1, x0]) * rx
+                value[c] = top + (low - top) * ry
+            for c in range(3):
+                out[c, i, j] = (
+                    matrix[c, 0] * value[0] + matrix[c, 1] * value[1] + matrix[c, 2] * value[2]
+                )
+            out[3, i, j] = value[3]

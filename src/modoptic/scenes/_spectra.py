@@ -1,0 +1,128 @@
+"""Light as spectra: illuminants by formula, reflectances from tables, luminance.
+
+All spectra are sampled from 380 to 780 nm every 5 nm (81 values, `WAVELENGTHS_NM`).
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.errors import SettingError
+
+Spectrum = npt.NDArray[np.float64]
+
+WAVELENGTHS_NM: Spectrum = np.arange(380.0, 781.0, 5.0)
+"""Centres of the 5 nm bands of every spectrum of this room, shape (81,)."""
+
+LUMINOUS_EFFICACY = 683.002
+"""lm/W at 555 nm (SI Brochure, 9th edition, with V(lambda) in air)."""
+
+ILLUMINANTS = ("A", "D50", "D55", "D65", "E")
+
+
+@functools.cache
+def _table(name: str) -> tuple[tuple[str, ...], Spectrum]:
+    text = resources.files("modoptic.scenes").joinpath("data", name).read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    values = np.array([[float(v) for v in line.split(",")] for line in lines[1:]])
+    return tuple(lines[0].split(",")[1:]), values[:, 1:]
+
+
+def observer() -> Spectrum:
+    """CIE 1931 2 degree colour matching functions x, y, z; shape (81, 3)."""
+    return _table("spectra.csv")[1][:, 0:3]
+
+
+def primaries() -> Spectrum:
+    """Reflectances of linear sRGB red, green and blue; shape (3, 81), their sum is 1.
+
+    A reflectance with linear sRGB values r, g, b is ``r * red + g * green + b * blue``: smooth,
+    between 0 and 1, of that colour under D65. Mallett and Yuksel, "Spectral Primary Decomposition
+    for Rendering with sRGB Reflectance", EGSR 2019.
+    """
+    return np.ascontiguousarray(_table("spectra.csv")[1][:, 6:9].T)
+
+
+def colorchecker_reflectances() -> dict[str, Spectrum]:
+    """The 24 patches by name, in reading order (Ohta 1997, ISO 17321-1:2012)."""
+    names, values = _table("colorchecker.csv")
+    return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
+
+
+def black_body(kelvin: float) -> Spectrum:
+    """Relative spectrum of a black body (Planck), 1 at 560 nm.
+
+    Raises
+    ------
+    SettingError : not between 1000 and 25 000 K
+    """
+    if not 1000 <= kelvin <= 25000:
+        raise SettingError("colour temperature", kelvin, "1000 to 25000 K")
+    return _planck(WAVELENGTHS_NM, kelvin, 1.4388e7)
+
+
+def _planck(nm: Spectrum, kelvin: float, c2_nm_k: float) -> Spectrum:
+    """Planck's law relative to 560 nm; c2 = h c / k in nm K."""
+    return (
+        (560.0 / nm) ** 5 * np.expm1(c2_nm_k / (kelvin * 560.0)) / np.expm1(c2_nm_k / (kelvin * nm))
+    )
+
+
+def daylight(kelvin: float) -> Spectrum:
+    """Relative spectrum of CIE daylight, about 1 at 560 nm (CIE 15:2004, equations 3.3 to 3.5).
+
+    Raises
+    ------
+    SettingError : not between 4000 and 25 000 K
+    """
+    if not 4000 <= kelvin <= 25000:
+        raise SettingError("daylight temperature", kelvin, "4000 to 25000 K")
+    t = 1e3 / kelvin
+    if kelvin <= 7000:
+        x = -4.6070 * t**3 + 2.9678 * t**2 + 0.09911 * t + 0.244063
+    else:
+        x = -2.0064 * t**3 + 1.9018 * t**2 + 0.24748 * t + 0.237040
+    y = -3.000 * x * x + 2.870 * x - 0.275
+    m = 0.0241 + 0.2562 * x - 0.7341 * y
+    m1 = round((-1.3515 - 1.7703 * x + 5.9114 * y) / m, 3)
+    m2 = round((0.0300 - 31.4424 * x + 30.0717 * y) / m, 3)
+    return _table("spectra.csv")[1][:, 3:6] @ np.array([1.0, m1, m2]) / 100.0
+
+
+def illuminant(name: str | float) -> Spectrum:
+    """Relative spectrum of ``A``, ``D50``, ``D55``, ``D65``, ``E`` or of a black body in kelvin.
+
+    Standard illuminant A is Planck's law at 2848 K with c2 = 1.435e7 nm K (CIE 15). D50, D55 and
+    D65 are CIE daylight at the nominal temperature times 1.4388 / 1.4380.
+
+    Raises
+    ------
+    SettingError : another name
+    """
+    if not isinstance(name, str):
+        return black_body(float(name))
+    if name == "A":
+        return _planck(WAVELENGTHS_NM, 2848.0, 1.435e7)
+    if name == "E":
+        return np.ones_like(WAVELENGTHS_NM)
+    if name in ILLUMINANTS:
+        return daylight(float(name[1:]) * 100.0 * 1.4388 / 1.4380)
+    try:
+        return black_body(float(name.removesuffix("K")))
+    except ValueError:
+        expected = ", ".join(ILLUMINANTS) + " or a temperature such as 3200K"
+        raise SettingError("illuminant", name, expected) from None
+
+
+def luminance(radiance: Spectrum) -> float:
+    """cd/m2 of a spectral radiance in W sr^-1 m^-2 nm^-1, shape (81,)."""
+    return float(LUMINOUS_EFFICACY * 5.0 * (radiance @ observer()[:, 1]))
+
+
+def white_radiance(light: Spectrum, luminance_cd_m2: float) -> Spectrum:
+    """``light`` scaled to the radiance of a perfect white of that luminance."""
+    return light * (luminance_cd_m2 / luminance(light))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,24 @@ def chromium() -> str:
         _absent("browser", "no Chromium on PATH; install it or set MODOPTIC_CHROMIUM")
     assert path is not None
     return path
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Run ``modoptic ARGUMENTS`` in the test's own folder, with a home of its own."""
+
+    def run(*arguments: str, timeout: float = 58) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "modoptic", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "MODOPTIC_HOME": str(tmp_path / ".home")},
+        )
+
+    return run

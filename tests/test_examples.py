@@ -15,7 +15,12 @@ EXAMPLES = ROOT / "examples"
 
 def _run(*arguments: str, cwd: Path) -> str:
     run = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=58
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=58,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout

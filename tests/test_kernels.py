@@ -2,7 +2,7 @@
 
 import ast
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "modoptic"
@@ -41,21 +41,13 @@ def test_a_kernel_calls_no_kernel_of_another_file() -> None:
                 assert not called & foreign, f"{path.name}: {node.name} calls {called & foreign}"
 
 
-def test_nothing_is_compiled_after_warm(tmp_path: Path) -> None:
-    def run(*arguments: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "modoptic", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=55,
-        )
-        assert done.returncode == 0, done.stderr
-
+def test_nothing_is_compiled_after_warm(
+    command: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
+) -> None:
     def compiled() -> set[str]:
         return {str(path) for path in SOURCE.rglob("__pycache__/*.nbc")}
 
-    run("warm", "--quiet")
+    assert command("warm", "--quiet").returncode == 0
     before = compiled()
-    run("demo", "--once", "--gallery", str(tmp_path / "photos"))
+    assert command("demo", "--once", "--gallery", str(tmp_path / "photos")).returncode == 0
     assert compiled() - before == set()

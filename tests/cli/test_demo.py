@@ -1,11 +1,9 @@
 """The demo comes up, says where it is, and leaves nothing behind however it ends."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,8 @@ import psutil
 import pytest
 
 from modoptic.testing import corridor, wait_until
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -58,48 +58,29 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
     wait_until(lambda: not (_runtime_folders() - before), 5, "sockets to be removed")
 
 
-def test_a_port_in_use_is_named_and_without_one_the_next_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(command: Command, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        run = subprocess.run(
-            [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--port", port]
-            + ["--gallery", str(tmp_path / "photos")],
-            capture_output=True,
-            text=True,
-            timeout=40,
-            env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
-        )
+        run = command("demo", "--no-browser", "--port", port, "--gallery", str(tmp_path / "photos"))
     assert run.returncode == 1
     assert port in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_a_gallery_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_gallery_that_cannot_be_written_is_named(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    run = subprocess.run(
-        [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--port", "0"]
-        + ["--gallery", str(tmp_path / "file" / "photos")],
-        capture_output=True,
-        text=True,
-        timeout=40,
-        env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
+    run = command(
+        "demo", "--no-browser", "--port", "0", "--gallery", str(tmp_path / "file" / "photos")
     )
     assert run.returncode == 1
     assert "choose another folder" in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_once_shoots_at_two_apertures_and_ends_well(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "modoptic", "demo", "--once"]
-        + ["--gallery", str(tmp_path / "photos")],
-        capture_output=True,
-        text=True,
-        timeout=58,
-        env={**os.environ, "MODOPTIC_HOME": str(tmp_path / "home")},
-    )
+def test_once_shoots_at_two_apertures_and_ends_well(command: Command, tmp_path: Path) -> None:
+    run = command("demo", "--once", "--gallery", str(tmp_path / "photos"))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "f/1.4:" in run.stdout
     assert "f/8:" in run.stdout
@@ -109,13 +90,8 @@ def test_once_shoots_at_two_apertures_and_ends_well(tmp_path: Path) -> None:
     assert len(list(photos.glob("*.dng"))) == 2
 
 
-def test_a_camera_that_does_not_exist_is_named() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "modoptic", "shoot", "--camera", "leica-q9"],
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+def test_a_camera_that_does_not_exist_is_named(command: Command) -> None:
+    run = command("shoot", "--camera", "leica-q9")
     assert run.returncode == 1
     assert "leica-q9" in run.stderr
     assert "xiaomi-mos-35" in run.stderr
@@ -123,13 +99,10 @@ def test_a_camera_that_does_not_exist_is_named() -> None:
 
 
 @pytest.mark.parametrize("address", ["tcp://192.0.2.1:8036", "udp://127.0.0.1:1", "nonsense"])
-def test_addresses_that_cannot_be_used_are_refused_with_the_reason(address: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "modoptic", "module", "serve", address],
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+def test_addresses_that_cannot_be_used_are_refused_with_the_reason(
+    command: Command, address: str
+) -> None:
+    run = command("module", "serve", address)
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert address in run.stderr or "loopback" in run.stderr

@@ -2,35 +2,26 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-
-def _modoptic(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "modoptic", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=55,
-        check=False,
-    )
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_shoot_info_develop(tmp_path: Path) -> None:
+def test_shoot_info_develop(command: Command, tmp_path: Path) -> None:
     shoot = ("shoot", "--aperture", "2", "--focus", "2.4", "--scene", "motorcycle")
-    shot = _modoptic(*shoot, "--size", "finder", "-o", "photo.dng", "--json", cwd=tmp_path)
+    shot = command(*shoot, "--size", "finder", "-o", "photo.dng", "--json")
     assert shot.returncode == 0, shot.stderr
     said = json.loads(shot.stdout)
     assert (said["width"], said["height"], said["f_number"]) == (2912, 2184, 2.0)
 
-    info = _modoptic("info", "photo.dng", "--json", cwd=tmp_path)
+    info = command("info", "photo.dng", "--json")
     assert json.loads(info.stdout)["settings"]["focus_distance_m"] == 2.4
 
-    developed = _modoptic("develop", "photo.dng", cwd=tmp_path)
+    developed = command("develop", "photo.dng")
     assert developed.returncode == 0, developed.stderr
     with Image.open(tmp_path / "photo.jpg") as picture:
         assert picture.size[0] > 2800
@@ -41,12 +32,12 @@ def test_shoot_info_develop(tmp_path: Path) -> None:
     assert 40 < sum(pixels) / len(pixels) < 215
 
 
-def test_the_same_seed_gives_the_same_raw(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_raw(command: Command, tmp_path: Path) -> None:
     import modoptic.rawfile
 
     options = ("--scene", "chart", "--size", "finder", "--exposure", "1/60", "--iso", "100")
     for name in ("one.dng", "two.dng"):
-        run = _modoptic("shoot", *options, "--seed", "7", "-o", name, cwd=tmp_path)
+        run = command("shoot", *options, "--seed", "7", "-o", name)
         assert run.returncode == 0, run.stderr
     one, two = (
         modoptic.rawfile.read_raw(tmp_path / name).frame.mosaic() for name in ("one.dng", "two.dng")
@@ -64,22 +55,20 @@ def test_the_same_seed_gives_the_same_raw(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_camera_does_not_have_is_named(
-    tmp_path: Path, arguments: list[str], says: str
+    command: Command, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
-    run = _modoptic("shoot", *arguments, cwd=tmp_path)
+    run = command("shoot", *arguments)
     assert run.returncode == 1
     assert says in run.stderr
     assert "Traceback" not in run.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_one_bad_file_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.dng").write_bytes(b"II*\0 this is no raw")
-    shot = _modoptic(
-        "shoot", "--scene", "chart", "--size", "finder", "-o", "good.dng", cwd=tmp_path
-    )
+    shot = command("shoot", "--scene", "chart", "--size", "finder", "-o", "good.dng", cwd=tmp_path)
     assert shot.returncode == 0, shot.stderr
-    run = _modoptic("develop", "bad.dng", "good.dng", "-o", "finished", cwd=tmp_path)
+    run = command("develop", "bad.dng", "good.dng", "-o", "finished")
     assert run.returncode == 1
     assert "bad.dng" in run.stderr
     assert (tmp_path / "finished" / "good.jpg").stat().st_size > 10_000

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +34,8 @@ class Corridor:
             start_new_session=True,
             env={**os.environ, "MODOPTIC_HOME": str(home)},
         )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self._readers = [
             threading.Thread(target=self._read, args=(self.process.stdout, self._lines)),
             threading.Thread(target=self._read, args=(self.process.stderr, self._errors)),
@@ -46,8 +48,8 @@ class Corridor:
                 f"no line beginning with {ready!r} within {within_s:g} s\n{self.output}"
             )
 
-    def _read(self, stream: object, into: list[str]) -> None:
-        for line in stream:  # type: ignore[attr-defined]
+    def _read(self, stream: Iterable[str], into: list[str]) -> None:
+        for line in stream:
             into.append(line.rstrip("\n"))
             if line.startswith(self._ready):
                 self._seen.set()
@@ -121,14 +123,14 @@ def corridor(
     return Corridor(arguments, place, ready, within_s)
 
 
-def wait_until(true: object, within_s: float = 10.0, what: str = "") -> None:
+def wait_until(true: Callable[[], object], within_s: float = 10.0, what: str = "") -> None:
     """Wait until the function ``true`` returns something true; for tests of other processes.
 
     Raises AssertionError naming ``what`` when it did not within ``within_s``.
     """
     deadline = time.monotonic() + within_s
     pause = threading.Event()
-    while not true():  # type: ignore[operator]
+    while not true():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:g} s: {what or true}")
         pause.wait(0.02)

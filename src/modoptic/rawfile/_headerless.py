@@ -127,7 +127,7 @@ def _bare(path: Path, described: Description) -> tuple[UInt16Image, int]:
     if described.offset < 0 or have < needed:
         raise RawFileError(
             path,
-            f"has {have} bytes of samples; {width} x {height} of {bits} bits ({packing}) need {needed}",
+            f"has {have} bytes of samples; {width} x {height} as {packing} are {needed}",
         )
     with path.open("rb") as file:
         file.seek(described.offset)

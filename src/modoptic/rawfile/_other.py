@@ -13,39 +13,11 @@ from modoptic.frame import FrameMeta, Settings
 from modoptic.rawfile import _color
 from modoptic.rawfile._file import RawFile, bayer_pattern, bits_for, check_size, frame_of
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in [
-        "3fr",
-        "arw",
-        "cr2",
-        "cr3",
-        "crw",
-        "dcr",
-        "dng",
-        "erf",
-        "fff",
-        "gpr",
-        "iiq",
-        "k25",
-        "kdc",
-        "mef",
-        "mos",
-        "mrw",
-        "nef",
-        "nrw",
-        "orf",
-        "pef",
-        "raf",
-        "raw",
-        "rw2",
-        "rwl",
-        "sr2",
-        "srf",
-        "srw",
-        "x3f",
-    ]
+_NAMES = (
+    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf raw "
+    "rw2 rwl sr2 srf srw x3f"
 )
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 
 
 def read_other(path: Path) -> RawFile:

@@ -28,6 +28,8 @@ _ROW_TIME_S = 2e-6
 """Of this replay, not of the camera that took the files: a fast sensor of today."""
 _LONGEST_WAIT_S = 1 / 30
 """A long exposure was spent when the file was taken; the finder need not spend it again."""
+_FAR_M = 10.0
+"""Assumed where a file does not say what was in focus, or says infinity."""
 _RAWS_KEPT = 2
 _READOUTS_KEPT = 16
 _BANDS = 8
@@ -167,6 +169,7 @@ class ReplaySource:
         serial = meta.serial or "replay"
         exposure = meta.settings.exposure_s or 1 / 60
         f_number = meta.settings.f_number or 4.0
+        focus = meta.settings.focus_distance_m
         # Not in the files: assumed as of a 36 mm wide sensor where no focal length is known.
         focal = meta.focal_length_mm or 35.0
         focal_35 = meta.focal_length_35mm or focal
@@ -185,7 +188,7 @@ class ReplaySource:
             focal_length_35mm=focal_35,
             f_number_min=f_number,
             f_number_max=f_number,
-            focus_min_m=meta.settings.focus_distance_m or float("inf"),
+            focus_min_m=focus if 0 < focus < _FAR_M else _FAR_M,
             base_iso=meta.iso or 100.0,
             gain_max=1.0,
             exposure_min_s=exposure,

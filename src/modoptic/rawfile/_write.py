@@ -406,13 +406,14 @@ class _PreviewSample:
         columns = range(0, band.shape[1] - cell + 1, step)
         for y in range(-first % step, band.shape[0] - cell + 1, step):
             row = np.zeros((len(columns), 3), np.float32)
-            counts = np.zeros(3, np.float32)
+            counts = [0, 0, 0]
             for dy in range(cell):
                 for dx in range(cell):
                     plane = _CFA_CODES[colors[dy % len(colors)][dx % len(colors[0])]]
                     row[:, plane] += band[y + dy, dx::step][: len(columns)]
                     counts[plane] += 1
-            self._rows.append(row / np.maximum(counts, np.float32(1)))
+            row /= np.maximum(np.array(counts, np.float32), 1)
+            self._rows.append(row)
 
     def rgb(self, calibration: Calibration | None) -> RGB:
         meta = self._meta

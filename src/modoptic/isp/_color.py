@@ -80,7 +80,7 @@ _TINT = 3000.0
 def _uv(xy: tuple[float, float]) -> tuple[float, float]:
     x, y = xy
     d = 1.5 - x + 6.0 * y
-    return 2.0 * x / (2.0 * d), 3.0 * y / (2.0 * d)
+    return 2.0 * x / d, 3.0 * y / d
 
 
 def _directions() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -100,7 +100,7 @@ def kelvin_from_xy(xy: tuple[float, float]) -> tuple[float, float]:
     below, above = max(float(side[i - 1]), 0.0), max(float(-side[i]), 0.0)
     f = below / (below + above) if below + above > 0 else 0.0
     low, high = _ISOTHERMS[i - 1], _ISOTHERMS[i]
-    mired = max(float(low[0] + f * (high[0] - low[0])), 1.0)
+    mired = max(float(low[0] + f * (high[0] - low[0])), 10.0)
     foot_u = float(low[1] + f * (high[1] - low[1]))
     foot_v = float(low[2] + f * (high[2] - low[2]))
     along_u = float(du[i - 1] + f * (du[i] - du[i - 1]))
@@ -249,13 +249,14 @@ def auto_white(zones: npt.NDArray[np.float32], colors: Colors, *, clipped: float
     good = (top < clipped) & (means.min(axis=1) > 0.004)
     if not good.any():
         return neutral_from_kelvin(colors, 5000.0)
-    ratios = means[good][:, [0, 2]] / means[good][:, [1]]
+    ratios = np.log(means[good][:, [0, 2]] / means[good][:, [1]])
+    if _known(colors, _D65_XY)[0] is None:
+        red, blue = np.exp(ratios.mean(axis=0))
+        return float(red), 1.0, float(blue)
     lights = np.array([neutral_from_kelvin(colors, k) for k in (2500, 3200, 4200, 5500, 7500)])
-    distance = (
-        np.abs(np.log(ratios[:, None, :]) - np.log(lights[None, :, [0, 2]])).sum(axis=2).min(axis=1)
-    )
-    weight = np.exp(-((distance / 0.35) ** 2)) + 1e-3
-    mean = np.exp((np.log(ratios) * weight[:, None]).sum(axis=0) / weight.sum())
+    apart = np.abs(ratios[:, None, :] - np.log(lights[None, :, [0, 2]])).sum(axis=2).min(axis=1)
+    weight = np.exp(-((apart / 0.35) ** 2)) + 1e-3
+    mean = np.exp((ratios * weight[:, None]).sum(axis=0) / weight.sum())
     kelvin, tint = kelvin_from_neutral(colors, (float(mean[0]), 1.0, float(mean[1])))
     return neutral_from_kelvin(
         colors, min(max(kelvin, 2000.0), 12000.0), min(max(tint, -40.0), 40.0)

@@ -112,8 +112,7 @@ function show(next) {
     const value = lens.focus_distance_m ?? 0;
     if (key !== engraved) { engraved = key; focus.engrave(focusScale(lens.focus_min_m), value); } else focus.follow(value);
     const scale = focus.scale;
-    if (scale) focus.bracket = [scale.toAngle(lens.near_m), scale.toAngle(lens.far_m ?? 0)];
-    focus.draw();
+    if (scale) focus.dress({ bracket: [scale.toAngle(lens.near_m), scale.toAngle(lens.far_m ?? 0)] });
     if (!focus.held) $("focus-reading").textContent = format.distance(lens.focus_distance_m);
     $("depth-reading").textContent = `sharp ${format.distance(lens.near_m)} – ${format.distance(lens.far_m)}`;
   }

@@ -34,7 +34,7 @@ export class Dock {
  <circle class="eye" cx="114" cy="48" r="14"/><circle class="eye" cx="146" cy="80" r="14"/><circle class="eye" cx="146" cy="48" r="5"/>
  <circle class="magnets" cx="173" cy="232" r="80"/><rect class="pad" x="160" y="322" width="9" height="9" rx="2"/><rect class="pad" x="177" y="322" width="9" height="9" rx="2"/><circle class="light" cx="173" cy="343" r="4"/></g>
  <g class="module" id="module" tabindex="0" role="button" aria-label="Module"><circle r="71" fill="#141413" stroke="#5a5750" stroke-width="2"/><circle r="60" stroke="#2e2d2a" stroke-width="11" stroke-dasharray="3 2.6" stroke-linecap="butt"/>
- <circle r="51" fill="#0e0e0d" stroke="#3b3936"/><circle r="40" fill="#0b1114" stroke="#2a2927" stroke-width="1.5"/><circle r="31" fill="#101d24"/><circle r="20" fill="#1c3540"/><circle r="10" fill="#0a1216"/>
+ <circle r="51" fill="#0e0e0d" stroke="#3b3936"/><circle r="40" fill="#0b1114" stroke="#2a2927" stroke-width="1.5"/><g stroke="none"><circle r="32" fill="#0f1b22"/><circle r="23" fill="#16303b"/><circle r="14" fill="#0b171d"/><circle r="6" fill="#04080a"/></g>
  <path d="M-26-14q11-17 30-15" stroke="#ffffff66" stroke-width="3.5"/><circle cx="13" cy="15" r="3" fill="#ffffff30" stroke="none"/><path d="M0-71v8" stroke="#ffb43a" stroke-width="3"/>
  <path id="engraved" d="M-46 0a46 46 0 0 0 92 0" stroke="none"/><text font-size="9.5" letter-spacing="1.4" fill="#c9c5bb" stroke="none" text-anchor="middle"><textPath href="#engraved" startOffset="50%" id="module-name"></textPath></text></g>
 </svg>`;
@@ -51,11 +51,11 @@ export class Dock {
     this.scenes = make("div", { class: "choices", role: "radiogroup", "aria-label": "Scene" });
     this.rest = make("div", { class: "rest" },
       make("div", { class: "row" }, make("span", {}, "Slow light", make("small", {}, "a bad line of 0.2 Gbit/s: large photos take seconds")), this.slow),
-      make("div", { class: "row" }, make("span", {}, "In front of the lens"), this.scenes));
+      make("div", { class: "row wide" }, make("span", {}, "Scene"), this.scenes));
     this.hint = make("p");
     this.sheet.append(
-      make("header", {}, make("div", {}, make("h2", {}, "Snap on"), this.hint), make("div", { class: "choices" }, this.action, iconButton(icons.close, "Close dock", () => this.show(false), "close"))),
-      this.stage, this.marks, this.line, this.rest);
+      make("header", {}, make("div", {}, make("h2", {}, "Snap on"), this.hint), iconButton(icons.close, "Close dock", () => this.show(false), "close")),
+      this.stage, this.marks, make("div", { class: "status" }, this.line, this.action), this.rest);
     this.module.addEventListener("pointerdown", (/** @type {PointerEvent} */ e) => this.drag(e));
     this.module.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
       if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); this.toggle(); }

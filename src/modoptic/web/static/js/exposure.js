@@ -103,14 +103,13 @@ export class Exposure {
     const shown = control(state, this.open);
     if (!shown) return;
     const key = `${this.open} ${shown.minimum} ${shown.maximum}`;
-    this.dial.auto = shown.auto && this.open !== "ev";
     if (key !== this.engraved) {
       this.engraved = key;
       this.dial.canvas.setAttribute("aria-label", this.open === "f_number" ? "Iris ring" : `${labels[this.open]} dial`);
       this.dial.engrave(makers[this.open](shown.minimum, shown.maximum), shown.value);
     } else {
       this.dial.follow(shown.value);
-      this.dial.draw();
     }
+    this.dial.dress({ auto: shown.auto && this.open !== "ev" });
   }
 }

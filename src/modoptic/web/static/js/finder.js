@@ -67,7 +67,7 @@ export class Finder {
     const side = Math.round(this.loupe.clientWidth * (devicePixelRatio || 1));
     if (!side) return;
     if (canvas.width !== side) canvas.width = canvas.height = side;
-    const context = canvas.getContext("2d", { alpha: false });
+    const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     context.imageSmoothingEnabled = false;
     const grow = Math.max(1, Math.ceil(side / Math.min(bitmap.width, bitmap.height)));
     const part = side / grow;

@@ -66,6 +66,15 @@ export class Ring {
     this.describe();
   }
 
+  /** Draws again if what is shown beside the angle is another one. @param {{auto?: boolean, bracket?: [number, number]}} look */
+  dress(look) {
+    const key = JSON.stringify(look);
+    if (key === this.dressed) return;
+    this.dressed = key;
+    Object.assign(this, look);
+    this.draw();
+  }
+
   /** @param {number} angle */
   limit(angle) { return this.scale ? Math.min(this.scale.high, Math.max(this.scale.low, angle)) : 0; }
 
@@ -270,7 +279,7 @@ function paintRing(ctx, ring) {
   ctx.fillRect(0, 0, length, 1);
 
   // the engraving
-  const size = Math.max(12, Math.min(17, grip * 0.3));
+  const size = Math.max(11, Math.min(17, grip * (vertical ? 0.22 : 0.3)));
   const line = grip * (vertical ? 0.4 : 0.46);
   const bright = night ? "255,86,70" : "242,240,234";
   const accent = night ? ink("--accent") : "#ffb43a";
@@ -311,6 +320,6 @@ function paintRing(ctx, ring) {
 
   // the index does not turn
   ctx.fillStyle = ring.auto ? `rgba(${bright},.5)` : accent;
-  ctx.fillRect(middle - 1.5, 0, 3, scale.detents ? grip * 0.16 : grip * 0.14);
-  ctx.fillRect(middle - 1.5, grip - 14, 3, 14);
+  ctx.fillRect(middle - 1.5, 0, 3, vertical ? Math.min(10, grip * 0.09) : grip * 0.15);
+  ctx.fillRect(middle - 1.5, grip - (vertical ? 10 : 14), 3, vertical ? 10 : 14);
 }

@@ -7,6 +7,9 @@
  */
 import * as format from "./format.js";
 
+/** Radians between third stops. */
+const STOP = 0.14;
+
 
 /**
  * Focus: between dioptres and logarithm, as cam-driven rings are cut, so that 0.5 m and 4 m both have room.
@@ -67,7 +70,7 @@ export function irisScale(low, high) {
   if (high - low < 0.01 || !values.length) values = [low];
   return stopScale("iris", values.map((value) => ({
     value, text: String(Number(value.toFixed(1))), major: whole.has(value) || values.length === 1,
-  })), 0.2, format.fNumber);
+  })), STOP, format.fNumber);
 }
 
 /** @param {number} low @param {number} high seconds */
@@ -83,7 +86,7 @@ export function shutterScale(low, high) {
 
 /** Long exposures first. @param {{value: number, text: string, major: boolean}[]} stops @param {string} name @param {(v: number) => string} words */
 function descending(stops, name, words) {
-  const inverse = stopScale(name, stops.map((s) => ({ ...s, value: 1 / s.value })), 0.2, words);
+  const inverse = stopScale(name, stops.map((s) => ({ ...s, value: 1 / s.value })), STOP, words);
   return { ...inverse, toAngle: (/** @type {number} */ v) => inverse.toAngle(1 / v), toValue: (/** @type {number} */ a) => 1 / inverse.toValue(a) };
 }
 
@@ -94,13 +97,13 @@ export function isoScale(low, high) {
     const value = low * 2 ** (third / 3);
     stops.push({ value, text: format.iso(value), major: third % 3 === 0 });
   }
-  return stopScale("ISO", stops, 0.2, (v) => `ISO ${format.iso(v)}`);
+  return stopScale("ISO", stops, STOP, (v) => `ISO ${format.iso(v)}`);
 }
 
 export function evScale() {
   const stops = [];
   for (let third = -9; third <= 9; third++) stops.push({ value: third / 3, text: third ? format.ev(third / 3).replace(".0", "") : "0", major: third % 3 === 0 });
-  return stopScale("EV", stops, 0.2, (v) => `${format.ev(v)} EV`, false);
+  return stopScale("EV", stops, STOP, (v) => `${format.ev(v)} EV`, false);
 }
 
 export function whiteScale() {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from modoptic.source import CameraInfo, ReadoutMode
 
 MODULE = CameraInfo(
@@ -28,4 +30,16 @@ MODULE = CameraInfo(
         ReadoutMode(name="bin2", width=5824, height=4368, readout_s=0.05, frame_rate_max=20),
         ReadoutMode(name="bin4", width=2912, height=2184, readout_s=0.01, frame_rate_max=60),
     ),
+)
+
+BUILT_IN = msgspec.structs.replace(
+    MODULE,
+    id="phone-0001",
+    title="24 mm f/1.6",
+    focal_length_mm=8.7,
+    focal_length_35mm=24,
+    f_number_min=1.63,
+    f_number_max=1.63,
+    focus_min_m=0.1,
+    built_in=True,
 )

@@ -17,12 +17,16 @@ from modoptic.frame import Frame, FrameMeta, Settings
 from modoptic.laserlink import Manifest
 from modoptic.source import RingTurned
 
-# D65, of a camera much like any other; from the matrices of a Canon 550D in dcraw, rounded
+# D65, of the Canon EOS 550D as dcraw 9.28 has it
 COLORS = (
     ColorCalibration(
         illuminant=21,
-        color_matrix=((0.69, -0.16, -0.04), (-0.49, 1.27, 0.24), (-0.09, 0.22, 0.71)),
-        forward_matrix=((0.72, 0.13, 0.11), (0.27, 0.93, -0.20), (0.03, -0.14, 0.93)),
+        color_matrix=(
+            (0.6941, -0.1164, -0.0857),
+            (-0.3825, 1.1597, 0.2482),
+            (-0.0416, 0.154, 0.6039),
+        ),
+        forward_matrix=((0.72, 0.13, 0.1142), (0.27, 0.93, -0.20), (0.03, -0.14, 0.9352)),
     ),
 )
 
@@ -71,7 +75,7 @@ class FakeLink:
         self._there()
         self.streams[name] = settings
         self.asked.append(("stream", name, settings))
-        return next(self._requests)
+        return 1000 + len(self.asked)
 
     def stop_stream(self, name):
         self.streams.pop(name, None)
@@ -124,7 +128,9 @@ class FakeLink:
             np.full((height, width), min(value, 4095), np.uint16),
             pixels.pixel_format(meta.pixel_format),
         )
-        self.listener.finder(name, Frame(meta, data))
+        frame = Frame(meta, data)
+        self.listener.finder_begins(name, frame)
+        self.listener.finder(name, frame)
 
     def meta(self, settings, width, height, now):
         return FrameMeta(

@@ -1,1 +1,21 @@
+"""The phone's side: the cameras it has now, exposure, focus, white balance, finder, photos."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modoptic.host._capture import Capture, Photo
+    from modoptic.host._phone import Phone
+
+__all__ = ["Capture", "Phone", "Photo"]
+
+_HOME = {"Capture": "_capture", "Phone": "_phone", "Photo": "_capture"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when first used: the developer process and the page need only a part of this room."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'modoptic.host' has no attribute {name!r}")
+    return getattr(import_module(f"modoptic.host.{_HOME[name]}"), name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from modoptic.calibration import Calibration
 from modoptic.errors import SettingError
@@ -15,6 +15,7 @@ from modoptic.host._depth_of_field import circle_of_confusion_m, depth_of_field
 from modoptic.host._exposure import AutoExposure, Manual, Metering
 from modoptic.host._white_balance import AutoWhiteBalance, Neutral
 from modoptic.host.state import CameraState, Control, LensState, SetControls
+from modoptic.isp import FinderLook, neutral_from_kelvin
 from modoptic.source import CameraInfo
 
 EV_LIMIT = 5.0
@@ -31,7 +32,6 @@ class Camera:
     Parameters
     ----------
     info, calibration : from its manifest
-    neutral_of : camera neutral under light of a colour temperature
     before : the camera in use before, whose exposure and white balance are where this one begins
     """
 
@@ -39,7 +39,6 @@ class Camera:
         self,
         info: CameraInfo,
         calibration: Calibration,
-        neutral_of: Any,
         before: Camera | None,
     ) -> None:
         self.info = info
@@ -48,10 +47,11 @@ class Camera:
         self.ev = 0.0
         self.kelvin_by_hand: float | None = None
         self.exposure = AutoExposure(info, before.exposure.wanted if before else None)
-        self.white = AutoWhiteBalance(neutral_of, before.white.kelvin if before else None)
+        self.white = AutoWhiteBalance(calibration, before.white.kelvin if before else None)
         self.magnified: tuple[float, float] | None = None
         self.autofocus: AutoFocus | None = None
         self.autofocus_at = (0.5, 0.5)
+        self._look: FinderLook | None = None
         self._confusion_m = circle_of_confusion_m(
             info.sensor_width, info.sensor_height, info.pitch_um
         )
@@ -71,6 +71,20 @@ class Camera:
     @property
     def kelvin(self) -> float:
         return self.kelvin_by_hand or self.white.kelvin
+
+    @property
+    def neutral(self) -> Neutral:
+        """Camera RGB of grey, as it is shown and noted in photos."""
+        if self.kelvin_by_hand is not None:
+            return neutral_from_kelvin(self.calibration, self.kelvin_by_hand)
+        return self.white.neutral
+
+    def look(self) -> FinderLook:
+        """How its finder frames are shown."""
+        neutral = self.neutral
+        if self._look is None or self._look.neutral != neutral:
+            self._look = FinderLook.of(self.calibration, neutral)
+        return self._look
 
     # what the photographer does
 
@@ -147,12 +161,12 @@ class Camera:
 
     # what a frame says
 
-    def meter(self, metering: Metering, mean: Neutral) -> None:
+    def meter(self, metering: Metering, zones: npt.NDArray[np.float32]) -> None:
         """Exposure and white balance for the frames to come."""
         if self.autofocus is not None:
             return  # a sweep compares frames of one exposure
         self.exposure.meter(metering)
-        self.white.meter(mean)
+        self.white.meter(zones)
         self._expose()
 
     def sharpness(self, focus_distance_m: float, contrast: float, now_s: float) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from modoptic.frame import Settings
 from modoptic.source import CameraInfo
 
-MID_GREY = 0.16
-"""Mean raw level that is aimed at. An average scene reflects 18 %; a little less leaves room above."""
+MID_GREY = 0.13
+"""Mean raw level that is aimed at, as the tone curve of `modoptic.isp` expects: 3 stops below white."""
 HIGHLIGHT = 0.95
 """Raw level under which the brightest half percent should stay ..."""
 PROTECTION_STOPS = 1.0

@@ -1,49 +1,47 @@
-"""The viewfinder: raw frames in, JPEGs and statistics out, in a thread of its own; latest wins."""
+"""The viewfinder: raw frames in, JPEGs and statistics out, in a thread of its own; latest wins.
+
+A frame is taken up when its first row has come and worked on while the rest arrives.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-from modoptic.calibration import Calibration
+from modoptic.errors import DetachedError, ModopticError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.host._camera import finite
 from modoptic.host._render import FrameStats, Renderer
 from modoptic.host.state import FinderFrame, FinderHeader
+from modoptic.isp import FinderLook
 
-if TYPE_CHECKING:
-    from modoptic.host._phone import _Socket as Socket
+_log = logging.getLogger("modoptic.host")
+_WHOLE_WITHIN_S = 0.25
+"""From the last row to the trailer, which follows at once or not at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How the frames of a camera are to be shown."""
-
-    camera: str
-    kelvin: float
-    neutral: tuple[float, float, float]
-    calibration: Calibration
-    focus_at: tuple[float, float] | None
-    """Where contrast is measured, 0..1 of the picture; None: nowhere."""
+Place = TypeVar("Place")
+"""Where frames come from; whatever the phone tells cameras apart by."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Generic[Place]):
     """A frame that was made into a picture."""
 
-    socket: Socket
+    place: Place
     header: FinderHeader
     meta: FrameMeta
     stats: FrameStats | None
     """None for the magnifier."""
     skipped: int
-    """Frames of this stream so far that a newer one overtook."""
+    """Frames so far that a newer one overtook here, since this camera is shown."""
 
 
-class Finder:
+class Finder(Generic[Place]):
     """Makes pictures of the newest frames of the camera that is shown.
 
     Parameters
@@ -51,12 +49,14 @@ class Finder:
     shown : called in the finder's thread for each picture, after its subscribers; returns at once
     """
 
-    def __init__(self, shown: Callable[[Shown], None]) -> None:
+    def __init__(self, shown: Callable[[Shown[Place]], None]) -> None:
         self._shown = shown
         self._changed = threading.Condition()
-        self._waiting: dict[str, tuple[Socket, Frame]] = {}
-        self._visible: Socket | None = None
-        self._looks: dict[Socket, Look] = {}
+        self._waiting: dict[str, tuple[Place, Frame]] = {}
+        self._whole: set[int] = set()
+        """Ids (of Python) of frames that are complete with their final metadata."""
+        self._visible: Place | None = None
+        self._looks: dict[Place, tuple[str, FinderLook]] = {}
         self._subscribers: tuple[Callable[[FinderFrame], None], ...] = ()
         self._skipped = 0
         self._closed = False
@@ -74,71 +74,101 @@ class Finder:
 
         return unsubscribe
 
-    def look(self, socket: Socket, look: Look) -> None:
-        """How frames of ``socket`` are shown from now on."""
+    def look(self, place: Place, camera: str, look: FinderLook) -> None:
+        """How frames from ``place`` are shown from now on, and the id of the camera there."""
         with self._changed:
-            self._looks[socket] = look
+            self._looks[place] = (camera, look)
 
-    def show(self, socket: Socket | None) -> None:
-        """Show the frames of ``socket`` alone."""
+    def show(self, place: Place | None) -> None:
+        """Show the frames from ``place`` alone."""
         with self._changed:
-            self._visible = socket
+            self._visible = place
             for _, frame in self._waiting.values():
                 frame.release()
             self._waiting.clear()
             self._skipped = 0
 
-    def offer(self, socket: Socket, name: str, frame: Frame) -> None:
-        """A frame has arrived. It is released after use, or at once where it is not wanted."""
+    def begins(self, place: Place, name: str, frame: Frame) -> None:
+        """A frame begins to arrive. It is released after use, or at once where it is not wanted."""
         with self._changed:
-            if self._closed or socket is not self._visible:
+            if self._closed or place != self._visible:
                 frame.release()
                 return
             overtaken = self._waiting.pop(name, None)
             if overtaken is not None:
                 overtaken[1].release()
                 self._skipped += name == "finder"
-            self._waiting[name] = (socket, frame)
-            self._changed.notify()
+            self._whole.discard(id(frame))
+            self._waiting[name] = (place, frame)
+            self._changed.notify_all()
+
+    def whole(self, frame: Frame) -> None:
+        """A frame is complete and its metadata final."""
+        with self._changed:
+            self._whole.add(id(frame))
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End the thread."""
         self.show(None)
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(10)
 
     def _run(self) -> None:
         renderer = Renderer()
+        renderer.load()
         sequence = 0
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if self._closed:
-                    return
-                name = next(iter(self._waiting))
-                socket, frame = self._waiting.pop(name)
-                look, subscribers = self._looks[socket], self._subscribers
-                skipped = self._skipped
+        while (taken := self._take()) is not None:
+            place, name, frame, camera, look, skipped = taken
             try:
+                stats: FrameStats | None = None
                 if name == "finder":
                     jpeg, width, height, stats = renderer.finder(frame, look)
                 else:
                     jpeg, width, height = renderer.magnifier(frame, look)
-                    stats = None
-                meta = frame.meta
+                meta = self._final(place, frame)
+            except DetachedError:
+                continue  # it was overtaken on the way, or the module is gone
+            except ModopticError:
+                _log.exception("a frame of %s cannot be shown", camera)
+                continue
             finally:
                 frame.release()
             sequence += 1
-            header = _header(sequence, look.camera, name, meta, width, height)
+            header = _header(sequence, camera, name, meta, width, height)
             with self._changed:
-                if socket is not self._visible:
+                subscribers = self._subscribers
+                if place != self._visible:
                     continue  # switched meanwhile: the old camera's picture must not come back
             picture = FinderFrame(header=header, jpeg=jpeg)
             for subscriber in subscribers:
                 subscriber(picture)
-            self._shown(Shown(socket, header, meta, stats, skipped))
+            self._shown(Shown(place, header, meta, stats, skipped))
+
+    def _take(self) -> tuple[Place, str, Frame, str, FinderLook, int] | None:
+        """The next frame and how to show it; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return None
+            name = next(iter(self._waiting))
+            place, frame = self._waiting.pop(name)
+            self._whole &= {id(frame), *(id(other) for _, other in self._waiting.values())}
+            camera, look = self._looks[place]
+            return place, name, frame, camera, look, self._skipped
+
+    def _final(self, place: Place, frame: Frame) -> FrameMeta:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: id(frame) in self._whole or place != self._visible,
+                _WHOLE_WITHIN_S,
+            )
+            if id(frame) not in self._whole:
+                raise DetachedError(frame.failed or "the end of a frame did not come")
+            self._whole.discard(id(frame))
+            return frame.meta
 
 
 def _header(

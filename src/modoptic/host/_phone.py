@@ -19,7 +19,7 @@ from modoptic.host._camera import Camera
 from modoptic.host._capture import Capture, Photo
 from modoptic.host._darkroom import Darkroom
 from modoptic.host._exposure import Metering
-from modoptic.host._finder import Finder, Look, Shown
+from modoptic.host._finder import Finder, Shown
 from modoptic.host._loop import Loop
 from modoptic.host._shots import Order, Phase, Shots
 from modoptic.host.state import (
@@ -37,7 +37,6 @@ from modoptic.host.state import (
     Shoot,
     SwitchCamera,
 )
-from modoptic.isp import kelvin_to_neutral
 from modoptic.laserlink import HostEnd, HostListener, Manifest, StillBuffer
 from modoptic.photo import Gallery
 from modoptic.source import RingTurned
@@ -92,8 +91,11 @@ class _Listener:
     def ring_turned(self, event: RingTurned) -> None:
         self._post(lambda: self._phone.on_ring(self._socket, event))
 
+    def finder_begins(self, name: str, frame: Frame) -> None:
+        self._phone.finder.begins(self._socket, name, frame)
+
     def finder(self, name: str, frame: Frame) -> None:
-        self._phone.on_frame(self._socket, name, frame)
+        self._phone.finder.whole(frame)
 
     def still_progress(self, request_id: int, phase: Phase, fraction: float) -> None:
         link = self._socket.link
@@ -164,7 +166,7 @@ class Phone:
         self._changed = threading.Condition()
         self._closed = False
         self._loop = Loop("phone")
-        self._finder = Finder(lambda shown: self.post(lambda: self._on_shown(shown)))
+        self.finder = Finder[_Socket](lambda shown: self.post(lambda: self._on_shown(shown)))
         self._darkroom = Darkroom(
             lambda message: self.post(lambda: self.shots.developed(message)), darkroom
         )
@@ -208,7 +210,7 @@ class Phone:
                 socket.link.close()
         self._loop.call(self.shots.close)
         self._darkroom.close()
-        self._finder.close()
+        self.finder.close()
         self._loop.close()
 
     # what people see and do
@@ -217,24 +219,24 @@ class Phone:
         """The phone at this moment."""
         return self._state
 
-    def subscribe(self, listener: Callable[[PhoneState], None]) -> Callable[[], None]:
-        """Call ``listener`` when something changed, from the phone's thread; it must return at once.
+    def subscribe(self, callback: Callable[[PhoneState], None]) -> Callable[[], None]:
+        """Call ``callback`` when something changed, from the phone's thread; it must return at once.
 
         At most 20 times a second, and at once for what is important. Returns what ends it.
         """
-        self._loop.call(lambda: self._subscribers.append(listener))
+        self._loop.call(lambda: self._subscribers.append(callback))
 
         def unsubscribe() -> None:
-            self.post(lambda: self._subscribers.remove(listener))
+            self.post(lambda: self._subscribers.remove(callback))
 
         return unsubscribe
 
-    def on_finder(self, listener: Callable[[FinderFrame], None]) -> Callable[[], None]:
-        """Call ``listener`` with each finder or magnifier picture, from the finder's thread.
+    def on_finder(self, callback: Callable[[FinderFrame], None]) -> Callable[[], None]:
+        """Call ``callback`` with each finder or magnifier picture, from the finder's thread.
 
         It must return at once. Returns what ends it.
         """
-        return self._finder.subscribe(listener)
+        return self.finder.subscribe(callback)
 
     def wait_for(
         self, condition: Callable[[PhoneState], bool], timeout_s: float = 10.0
@@ -288,6 +290,7 @@ class Phone:
             if isinstance(action, SetControls):
                 camera.check(action)
                 camera.take_over(action)
+                self.finder.look(socket, camera.info.id, camera.look())
                 if action.focus_distance_m is not None:
                     socket.link.set_lens(focus_distance_m=camera.settings.focus_distance_m)
             elif isinstance(action, Magnify):
@@ -296,7 +299,6 @@ class Phone:
             elif isinstance(action, AutoFocus):
                 _check_point("focus point", action.at)
                 camera.start_autofocus(action.at, time.monotonic())
-                self._finder.look(socket, _look(camera))
             self._refresh(socket)
         self._tell(important=True)
 
@@ -338,7 +340,7 @@ class Phone:
                 settings=camera.still_settings(full=chosen.full_size),
                 calibration=camera.calibration,
                 kelvin=camera.kelvin,
-                neutral=kelvin_to_neutral(camera.calibration, camera.kelvin),
+                neutral=camera.neutral,
                 megapixels=max(sizes) if chosen.full_size else min(sizes),
                 save_dng=chosen.save_dng,
                 dng_compression=chosen.dng_compression,
@@ -356,15 +358,14 @@ class Phone:
         # the first state after DETACHED is the hand's signal
         if socket.dock.state == "DETACHED" and state != "DETACHED":
             socket.seated_ns = at_ns
+            socket.dock = msgspec.structs.replace(socket.dock, ready_ms=None)
         socket.dock = msgspec.structs.replace(socket.dock, state=state, why=why)
         self._tell(important=True)
 
     def on_ready(self, socket: _Socket, manifest: Manifest, known: bool) -> None:
         info, calibration = manifest.info, manifest.calibration
         before = self._active.camera if self._active is not None else None
-        socket.camera = Camera(
-            info, calibration, lambda kelvin: kelvin_to_neutral(calibration, kelvin), before
-        )
+        socket.camera = Camera(info, calibration, before)
         socket.dock = msgspec.structs.replace(socket.dock, known=known)
         wanted = self._preferences.auto_switch and not socket.built_in
         if self._active is None or wanted:
@@ -382,7 +383,7 @@ class Phone:
             if instead is not None:
                 self._activate(instead)
             else:
-                self._finder.show(None)
+                self.finder.show(None)
         self.shots.detached(socket.link)
         if camera is not None and why:
             self._notice("info", f"{camera.info.title}: {why}")
@@ -396,10 +397,6 @@ class Phone:
         self._refresh(socket)
         self._tell()
 
-    def on_frame(self, socket: _Socket, name: str, frame: Frame) -> None:
-        """In the link's thread: hand over, latest wins."""
-        self._finder.offer(socket, name, frame)
-
     # inside
 
     def _by_preference(self) -> list[_Socket]:
@@ -410,8 +407,8 @@ class Phone:
         camera = socket.camera
         assert camera is not None
         was, self._active = self._active, socket
-        self._finder.look(socket, _look(camera))
-        self._finder.show(socket)
+        self.finder.look(socket, camera.info.id, camera.look())
+        self.finder.show(socket)
         self._refresh(socket)
         if was is not None and was is not socket:
             self._refresh(was)
@@ -434,9 +431,9 @@ class Phone:
         except LinkError:
             pass  # it is going away; `on_detached` follows
 
-    def _on_shown(self, shown: Shown) -> None:
+    def _on_shown(self, shown: Shown[_Socket]) -> None:
         """A picture was made from a frame: learn from it."""
-        socket = shown.socket
+        socket = shown.place
         camera = socket.camera
         if camera is None or socket is not self._active:
             return
@@ -444,20 +441,19 @@ class Phone:
         if shown.stats is not None and header.kind == "finder":
             stats = shown.stats
             in_force = shown.meta.settings
-            camera.meter(
-                Metering(stats.level, stats.highlight, stats.clipped, in_force), stats.mean
-            )
+            metering = Metering(stats.level, stats.highlight, stats.clipped, in_force)
+            camera.meter(metering, stats.zones)
             if camera.autofocus is not None:
                 contrast = stats.contrast_at(camera.autofocus_at)
                 camera.sharpness(in_force.focus_distance_m, contrast, time.monotonic())
                 if camera.autofocus is None:
                     socket.link.set_lens(focus_distance_m=camera.settings.focus_distance_m)
-            self._finder.look(socket, _look(camera))
+            self.finder.look(socket, camera.info.id, camera.look())
             self._refresh(socket)
             self._histogram, self._clipped = stats.histogram, stats.clipped
         self._measure(socket, shown)
 
-    def _measure(self, socket: _Socket, shown: Shown) -> None:
+    def _measure(self, socket: _Socket, shown: Shown[_Socket]) -> None:
         header = shown.header
         figures: dict[str, float | int | None] = {
             "frame_age_ms": (header.ready_ns - header.readout_end_ns) / 1e6,
@@ -488,6 +484,9 @@ class Phone:
     def shot_finished(self, photo: Photo, shot_s: float, develop_s: float) -> None:
         self._figures = msgspec.structs.replace(self._figures, shot_s=shot_s, develop_s=develop_s)
         self._tell(important=True)
+
+    def shot_warned(self, name: str, why: str) -> None:
+        self._notice("warning", why, name)
 
     def shot_lost(self, name: str, why: str) -> None:
         self._notice("error", f"{name} was lost: {why}", name)
@@ -571,16 +570,6 @@ class Phone:
             rate = socket.link.line_rate / 1e9
             dock = msgspec.structs.replace(dock, power_mw=power.get(state, 0.0), link_gbit_s=rate)
         return dock
-
-
-def _look(camera: Camera) -> Look:
-    return Look(
-        kelvin=camera.kelvin,
-        neutral=kelvin_to_neutral(camera.calibration, camera.kelvin),
-        calibration=camera.calibration,
-        camera=camera.info.id,
-        focus_at=camera.autofocus_at if camera.autofocus is not None else None,
-    )
 
 
 def _ask(link: HostEnd, stream: str, settings: Settings | None) -> None:

@@ -66,6 +66,8 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True, tag="saved"):
     dng: str | None
     develop_s: float
     """From the last row to the JPEG."""
+    problem: str = ""
+    """Why the DNG that was asked for is not there, for people."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, tag="kept"):

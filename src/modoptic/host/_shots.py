@@ -98,6 +98,8 @@ class Watcher(Protocol):
 
     def shot_finished(self, photo: Photo, shot_s: float, develop_s: float) -> None: ...
 
+    def shot_warned(self, name: str, why: str) -> None: ...
+
     def shot_lost(self, name: str, why: str) -> None: ...
 
 
@@ -224,7 +226,7 @@ class Shots:
             self._gallery.add(photo.name, jpeg=photo.jpeg, dng=photo.dng, meta=shot.meta())
         except ModopticError as error:
             # the files are safe; the index can be rebuilt from them
-            shot.why = f"the gallery's index could not take it: {error}"
+            shot.why = f"{photo.name} is saved, but the gallery's index could not take it: {error}"
         frame_id = shot.buffer.meta.frame_id
         try:
             shot.order.link.ack_durable(frame_id)
@@ -232,6 +234,10 @@ class Shots:
             pass  # the module is gone; nothing waits for the acknowledgement
         took = time.monotonic() - shot.released_s
         shot.phase, shot.fraction = "done", 1.0
+        if saved.problem:
+            shot.why = f"{photo.name}: the JPEG is saved, the DNG is not. {saved.problem}"
+        if shot.why:
+            self._watcher.shot_warned(photo.name, shot.why)
         self._end(shot)
         shot.capture.succeed(photo)
         self._watcher.shot_finished(photo, took, saved.develop_s)

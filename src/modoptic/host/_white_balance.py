@@ -1,22 +1,23 @@
-"""Auto white balance: the grey world, held to light that exists.
-
-The mean colour of a scene is taken for grey (Buchsbaum 1980), but only as far as it could be the
-colour of daylight or of a lamp: the nearest point on a table of camera neutrals over correlated
-colour temperature is used. A wall of one colour pulls along the table, never off it.
-"""
+"""Auto white balance that follows the light smoothly."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.calibration import Calibration
+from modoptic.isp import auto_white, kelvin_from_neutral, neutral_from_kelvin
 
 Neutral = tuple[float, float, float]
 """Camera RGB of grey, green 1."""
 
-KELVIN_MIN, KELVIN_MAX = 2500.0, 9000.0
-_STEPS = 53
-_SLOW_SHARE = 0.15
+START_KELVIN = 5500.0
+KELVIN_MIN, KELVIN_MAX = 2000.0, 12000.0
+TINT_MAX = 40.0
+_SLOW_SHARE = 0.4
 _DEAD_MIRED = 2.0
+_LOOK_EVERY = 8
+"""Frames: light changes slowly, and looking costs 2 ms."""
 
 
 class AutoWhiteBalance:
@@ -24,37 +25,38 @@ class AutoWhiteBalance:
 
     Parameters
     ----------
-    neutral_of : camera neutral under light of a colour temperature in kelvin
+    calibration : of the camera
     start_kelvin : where to begin, from the camera in use before
     """
 
-    def __init__(
-        self, neutral_of: Callable[[float], Neutral], start_kelvin: float | None = None
-    ) -> None:
-        first, last = 1e6 / KELVIN_MAX, 1e6 / KELVIN_MIN
-        self._mireds = [first + (last - first) * i / (_STEPS - 1) for i in range(_STEPS)]
-        self._table = [_logs(neutral_of(1e6 / mired)) for mired in self._mireds]
-        self._mired = 1e6 / (start_kelvin or 5500.0)
-        self._settled = False
+    def __init__(self, calibration: Calibration, start_kelvin: float | None = None) -> None:
+        self._calibration = calibration
+        self._mired = 1e6 / (start_kelvin or START_KELVIN)
+        self._tint = 0.0
+        self._frames = 0
+        self._neutral = neutral_from_kelvin(calibration, self.kelvin)
 
     @property
     def kelvin(self) -> float:
         return 1e6 / self._mired
 
-    def meter(self, mean: Neutral) -> None:
-        """Learn from the mean camera RGB of a frame's photosites that are not clipped."""
-        if min(mean) <= 0:
+    @property
+    def neutral(self) -> Neutral:
+        return self._neutral
+
+    def meter(self, zones: npt.NDArray[np.float32]) -> None:
+        """Learn from the mean camera RGB of a frame's zones, shape ``(rows, columns, 3)``, 0..1."""
+        due = self._frames % _LOOK_EVERY == 0
+        self._frames += 1
+        if not due:
             return
-        red, blue = _logs(mean)
-        distances = [(r - red) ** 2 + (b - blue) ** 2 for r, b in self._table]
-        nearest = min(range(_STEPS), key=distances.__getitem__)
-        change = self._mireds[nearest] - self._mired
-        if not self._settled:
-            self._mired += change
-            self._settled = True
-        elif abs(change) > _DEAD_MIRED:
-            self._mired += change * _SLOW_SHARE
-
-
-def _logs(rgb: Neutral) -> tuple[float, float]:
-    return math.log(rgb[0] / rgb[1]), math.log(rgb[2] / rgb[1])
+        found = auto_white(zones, self._calibration)
+        kelvin, tint = kelvin_from_neutral(self._calibration, found)
+        kelvin = min(max(kelvin, KELVIN_MIN), KELVIN_MAX)
+        tint = min(max(tint, -TINT_MAX), TINT_MAX)
+        change = 1e6 / kelvin - self._mired
+        share = 1.0 if self._frames == 1 else _SLOW_SHARE
+        if abs(change) > _DEAD_MIRED or abs(tint - self._tint) > 1 or share == 1.0:
+            self._mired += share * change
+            self._tint += share * (tint - self._tint)
+            self._neutral = neutral_from_kelvin(self._calibration, self.kelvin, self._tint)

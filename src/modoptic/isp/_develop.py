@@ -252,14 +252,16 @@ def _mend(mosaic: npt.NDArray[np.uint16], row0: int, plan: _Plan) -> npt.NDArray
     return out
 
 
-def _rows(frame: Frame, first: int, end: int, border: int) -> tuple[int, npt.NDArray[np.uint16]]:
-    low, high = max(first - border, 0), min(end + border, frame.height)
-    return low, np.ascontiguousarray(frame.mosaic(low, high))
+def rows_of(frame: Frame, first: int, end: int) -> npt.NDArray[np.uint16]:
+    """Rows of a frame as the kernels are compiled for: writable, one row after the other."""
+    mosaic = frame.mosaic(first, end)
+    return mosaic if mosaic.flags.writeable else mosaic.copy()
 
 
 def _develop_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
-    row0, mosaic = _rows(frame, first, first + out.shape[0], _kernel.BORDER)
-    mosaic = _mend(mosaic, row0, plan)
+    row0 = max(first - _kernel.BORDER, 0)
+    end = min(first + out.shape[0] + _kernel.BORDER, frame.height)
+    mosaic = _mend(rows_of(frame, row0, end), row0, plan)
     _kernel.develop_rows(
         mosaic, row0, (frame.height, frame.width), plan.levels.phase, plan.levels.black,
         plan.levels.gain, plan.shade, plan.matrix, plan.curve, plan.sharpen, plan.core,
@@ -270,7 +272,7 @@ def _develop_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
 def _half_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     height = frame.height // 2
     low, high = max(first - _quads.BORDER, 0), min(first + out.shape[0] + _quads.BORDER, height)
-    mosaic = np.ascontiguousarray(frame.mosaic(2 * low, 2 * high))
+    mosaic = rows_of(frame, 2 * low, 2 * high)
     y, x = plan.levels.phase
     order = np.ix_([y, 1 - y], [x, 1 - x])
     _quads.quad_rows(
@@ -423,7 +425,7 @@ def demosaic(
     if min(height, width) < _SMALLEST:
         raise SettingError("mosaic size", mosaic.shape, f"at least {_SMALLEST} pixels a side")
     phase = red_position(cfa)
-    data = np.ascontiguousarray(mosaic, np.uint16)
+    data = np.require(mosaic, np.uint16, ["C", "W"])
     black = np.zeros((2, 2), np.float32)
     gain = np.full((2, 2), 1 / white_level, np.float32)
     out = np.empty((height, width, 3), np.float32)

@@ -16,7 +16,7 @@ from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _kernel, _quads
 from modoptic.isp._color import camera_to_srgb
-from modoptic.isp._develop import levels, red_position
+from modoptic.isp._develop import levels, red_position, rows_of
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
 __all__ = ["STRIP_ROWS", "FinderKernel", "FinderLook", "FinderResult", "FinderStats", "loupe"]
@@ -225,7 +225,7 @@ def quad_mosaic(
 ) -> tuple[int, npt.NDArray[np.uint16]]:
     """Rows of photosites that quad rows ``first .. end`` need, and the first of them in quads."""
     low, high = max(first - _quads.BORDER, 0), min(end + _quads.BORDER, height)
-    return low, np.ascontiguousarray(frame.mosaic(2 * low, 2 * high))
+    return low, rows_of(frame, 2 * low, 2 * high)
 
 
 def loupe(
@@ -245,7 +245,7 @@ def loupe(
     border = 16
     x0, x1 = max(left - border, 0), min(right + border, frame.width)
     y0, y1 = max(top - border, 0), min(bottom + border, frame.height)
-    part = np.ascontiguousarray(frame.mosaic(y0, y1)[:, x0:x1])
+    part = np.require(frame.mosaic(y0, y1)[:, x0:x1], requirements=["C", "W"])
     plan = levels(frame.meta, look.neutral)
     curve = tone_curve(look.tone, look.exposure_ev, _kernel.CURVE_SIZE, 255 * _kernel.CODE)
     matrix = np.array(look.matrix, np.float32)

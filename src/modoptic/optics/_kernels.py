@@ -209,28 +209,34 @@ def add_lamps(
     pattern: IntArray,
     light: FloatArray,
     passing: FloatArray,
+    step: float,
 ) -> None:
     """Add lamps at (x, y) with radial ``profile`` (n, k) over 0..reach, in tangents.
 
-    ``light`` is (1, h, w), each sample in its colour by ``pattern``, or (3, h, w).
+    ``light`` is (1, h, w), each sample in its colour by ``pattern``, or (3, h, w). A sample
+    averages over its square of side ``step``, more finely where the image of the lamp is small.
     """
     last = profile.shape[1] - 1
     for n in range(x.size):
-        i0 = np.searchsorted(ty, y[n] - reach[n])
-        i1 = np.searchsorted(ty, y[n] + reach[n])
-        j0 = np.searchsorted(tx, x[n] - reach[n])
-        j1 = np.searchsorted(tx, x[n] + reach[n])
+        i0 = np.searchsorted(ty, y[n] - reach[n] - step)
+        i1 = np.searchsorted(ty, y[n] + reach[n] + step)
+        j0 = np.searchsorted(tx, x[n] - reach[n] - step)
+        j1 = np.searchsorted(tx, x[n] + reach[n] + step)
         scale = last / reach[n]
+        parts = min(max(int(36.0 * step / reach[n]), 2), 16)
         for i in range(i0, i1):
             dy = ty[i] - y[n]
             for j in range(j0, j1):
                 dx = tx[j] - x[n]
-                d = math.sqrt(dx * dx + dy * dy) * scale
-                k = int(d)
-                if k >= last:
-                    continue
-                value = profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
-                value *= passing[i, j]
+                value = 0.0
+                for part in range(parts * parts):
+                    sx = dx + ((part % parts + 0.5) / parts - 0.5) * step
+                    sy = dy + ((part // parts + 0.5) / parts - 0.5) * step
+                    d = math.sqrt(sx * sx + sy * sy) * scale
+                    k = int(d)
+                    if k < last:
+                        value += profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
+                value *= passing[i, j] / (parts * parts)
                 if light.shape[0] == 1:
                     light[0, i, j] += value * channels[n, pattern[i & 1, j & 1]]
                 else:

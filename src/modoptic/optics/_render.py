@@ -235,18 +235,17 @@ def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
     return r**2 * a + s**2 * b - 0.5 * np.sqrt(np.clip(kite, 0, None))
 
 
-def _image_lamps(bulbs: _Bulbs, thin: ThinLens, step: float) -> _LampImages:
-    """Each lamp's disc spread over its blur disc (the exact overlap), diffraction and sample.
+def _image_lamps(bulbs: _Bulbs, thin: ThinLens) -> _LampImages:
+    """Each lamp's disc spread over its blur disc (the exact overlap) and by diffraction.
 
-    The latter two together are taken as Gaussian; every profile keeps the lamp's light exactly.
+    The latter is taken as Gaussian; every profile keeps the lamp's light exactly.
     """
     lamps = bulbs.lamps
     away = lamps.position_m[:, 2] - thin.image_distance_m
     radius = np.maximum(lamps.radius_m / away, 1e-9)
     blur = np.maximum(0.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus), 1e-9)
     # 0.42 lambda N: the Gaussian nearest to the core of an Airy disc
-    airy = 0.42 * 550e-9 * thin.f_number / thin.image_distance_m
-    sigma = math.sqrt(step * step / 12.0 + airy * airy)
+    sigma = 0.42 * 550e-9 * thin.f_number / thin.image_distance_m
     reach = radius + blur + 3.0 * sigma
     points, count = np.polynomial.hermite.hermgauss(5), 64
     d = reach[:, None] * np.linspace(0.0, 1.0, count)
@@ -306,6 +305,7 @@ class _View:
                 _kernels.add_lamps(
                     source.x, source.y, source.reach, source.profile, source.channels, tx32, ty32,
                     np.zeros((2, 2), np.int64) if pattern is None else pattern, light, passing,
+                    self.lattice.step,
                 )  # fmt: skip
             elif self._under(source, tx, ty, pattern, light, passing):
                 break
@@ -435,7 +435,7 @@ class LightRenderer:
         sources: list[_Direct | _Cached | _LampImages] = []
         for part in self._parts:
             if isinstance(part, _Bulbs):
-                sources.append(_image_lamps(part, thin, step))
+                sources.append(_image_lamps(part, thin))
             else:
                 sources.append(_Direct(part, lattice, thin.image_distance_m))
         view = _View(thin, sources, tx, ty, lattice, 8.0)
@@ -490,7 +490,7 @@ class LightRenderer:
         sources: list[_Direct | _Cached | _LampImages] = []
         for part in cached:
             if isinstance(part, _Bulbs):
-                sources.append(_image_lamps(part, thin, step))
+                sources.append(_image_lamps(part, thin))
             else:
                 sources.append(part.at(thin.image_distance_m))
         view = _View(thin, sources, tx, ty, _Lattice(float(tx[0]), float(ty[0]), step), 5.0)
@@ -557,7 +557,7 @@ def warm() -> Iterator[str]:
     _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)
     yield "optics: occlusion"
     _kernels.add_lamps(
-        part, part, part + 1, image[0], image[0], part, part, pattern, light, passing
+        part, part, part + 1, image[0], image[0], part, part, pattern, light, passing, 1.0
     )
     _kernels.expose(light, part, part, 1.0)
     yield "optics: lamps"

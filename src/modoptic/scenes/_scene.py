@@ -104,7 +104,7 @@ class ShadedLayer:
         params = np.zeros(8, np.float32)
         params[: len(self.params)] = self.params
         _shaders.shade_layer(
-            self.kind, self.flat, self.distance_m, lens_m, self.center_m[0], self.center_m[1],
+            self.kind, self.flat, float(self.distance_m), lens_m, *self.center_m,
             params, self.items, self.atlas[0], self.atlas[1], matrix, tx0, ty0, step, out,
         )  # fmt: skip
 

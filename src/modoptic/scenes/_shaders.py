@@ -765,6 +765,7 @@ def shade_layer(
                 r, g, b, a = _chart(u, v, fp, params)
             else:
                 r, g, b, a = _pot(u, v, fp)
+            r, g, b = max(r, 0.0), max(g, 0.0), max(b, 0.0)
             out[0, i, j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
             out[1, i, j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b
             out[2, i, j] = matrix[2, 0] * r + matrix[2, 1] * g + matrix[2, 2] * b

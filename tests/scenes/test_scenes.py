@@ -1,0 +1,189 @@
+"""Scenes: whole layers, physical levels, no aliasing, and clear refusals."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from modoptic.errors import PictureError, SettingError
+from modoptic.scenes import (
+    Lamps,
+    Layer,
+    RasterLayer,
+    Scene,
+    load_scene,
+    luminance,
+    scene_names,
+    warm,
+)
+from modoptic.scenes import _pictures as pictures
+
+LENS_M = 0.0178
+UNIT = np.eye(3, dtype=np.float32)
+
+
+def surfaces(scene: Scene) -> list[Layer]:
+    return [layer for layer in scene.layers if not isinstance(layer, Lamps)]
+
+
+def sampled(layer: Layer, x: float, y: float, step: float, size: int) -> np.ndarray:
+    """A square of samples whose corner is (x, y), in coefficients."""
+    out = np.empty((4, size, size), np.float32)
+    layer.sample(UNIT, LENS_M, x + step / 2, y + step / 2, step, out)
+    return out
+
+
+def middle(layer: Layer) -> tuple[float, float]:
+    left, top, right, bottom = np.clip(layer.bounds(LENS_M), -0.5, 0.37)
+    return (left + right) / 2, (top + bottom) / 2
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_every_scene_is_physical(name: str) -> None:
+    scene = load_scene(name)
+    assert scene.title
+    for layer in surfaces(scene):
+        assert layer.basis.shape == (3, 81)
+        assert layer.basis.min() >= 0
+        x, y = middle(layer)
+        values = sampled(layer, x - 0.06, y - 0.06, 0.002, 60)
+        assert np.isfinite(values).all()
+        assert values.min() >= -1e-6
+        assert values[3].max() <= 1.0 + 1e-6
+        a, b = layer.inverse_depth(LENS_M)
+        assert a + b * 0.3 > 0
+
+
+def test_detail_is_filtered_to_the_footprint() -> None:
+    # the mean of fine samples is what a coarse sample sees
+    for layer in surfaces(load_scene("studio")):
+        x, y = middle(layer)
+        fine = sampled(layer, x, y, 1e-4, 128)
+        coarse = sampled(layer, x, y, 16e-4, 8)
+        mean = fine.reshape(4, 8, 16, 8, 16).mean(axis=(2, 4))
+        assert np.abs(mean - coarse).mean() < 0.06 * max(mean.mean(), 0.02), layer.name
+        assert coarse.mean() == pytest.approx(mean.mean(), rel=0.05, abs=1e-3), layer.name
+
+
+def test_the_studio_has_its_levels_and_distances() -> None:
+    scene = load_scene("studio")
+    lamps = [layer for layer in scene.layers if isinstance(layer, Lamps)]
+    levels = [luminance(r) for lamp in lamps for r in lamp.radiance]
+    assert max(levels) > 1.5e5
+    assert all(1e4 <= level <= 3e5 for level in levels)
+    assert all(3.0 <= z <= 4.5 for lamp in lamps for z in lamp.position_m[:, 2])
+    assert luminance(surfaces(scene)[0].basis.sum(axis=0)) == pytest.approx(120.0, rel=1e-3)
+    standing = [layer for layer in surfaces(scene) if layer.inverse_depth(0.0)[0] > 0]
+    depths = {layer.name: 1 / layer.inverse_depth(0.0)[0] for layer in standing}
+    assert depths["test card"] == pytest.approx(1.0)
+    assert 0.35 <= min(depths.values()) <= 0.5
+    assert len(set(depths.values())) >= 10
+
+
+def test_the_finest_print_of_the_card_is_resolved_by_single_photosites() -> None:
+    card = next(
+        layer for layer in load_scene("studio").layers if getattr(layer, "name", "") == "test card"
+    )
+    assert not isinstance(card, Lamps)
+    step = 1.485e-6 / LENS_M
+    # a line pair of 1/3 mm covers four photosites
+    away = 1.0 - LENS_M
+    x, y = (0.135 + 0.055 - 0.004 + 0.0470 + 0.002) / away, (0.2 - 0.1045 + 0.047) / away
+    row = sampled(card, x, y, step, 64)[0, 0]
+    assert row.max() - row.min() > 0.5
+
+
+def test_motorcycle_has_its_measured_depth() -> None:
+    scene = load_scene("motorcycle")
+    depths = [layer.depth_m for layer in scene.layers if isinstance(layer, RasterLayer)]
+    assert 2.0 < min(depths) < 2.4
+    assert 4.0 < max(depths) < 5.1
+    assert depths == sorted(depths, reverse=True)
+    assert "widened" in scene.metadata["scale"]
+    # the farthest layer is whole: nothing is missing behind
+    first = scene.layers[0]
+    assert isinstance(first, RasterLayer)
+    assert first.pixels[3].min() == 1.0
+
+
+def test_slices_together_are_the_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rgb = rng.integers(0, 255, (48, 64, 3), np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    depth = np.linspace(0.5, 8.0, 64, dtype=np.float32)[None].repeat(48, axis=0)
+    np.save(tmp_path / "depth.npy", depth)
+    scene = load_scene(tmp_path / "a.png", depth=tmp_path / "depth.npy")
+    assert len(scene.layers) > 4
+    whole = np.zeros((3, 48, 64), np.float32)
+    for layer in scene.layers:
+        assert isinstance(layer, RasterLayer)
+        whole = layer.pixels[:3] + whole * (1 - layer.pixels[3])
+    code = rgb / 255.0
+    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    assert np.allclose(whole, linear.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PictureError, match="no such file"):
+        load_scene(tmp_path / "none.jpg")
+    text = tmp_path / "text.jpg"
+    text.write_text("not a picture")
+    with pytest.raises(PictureError, match="not a picture"):
+        load_scene(text)
+    with pytest.raises(PictureError):
+        load_scene(tmp_path)
+    good = tmp_path / "good.jpg"
+    Image.new("RGB", (64, 48), "orange").save(good)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(good.read_bytes()[:400])
+    with pytest.raises(PictureError):
+        load_scene(cut)
+    Image.new("L", (32, 48)).save(tmp_path / "depth.png")
+    with pytest.raises(PictureError, match="32 x 48 points"):
+        load_scene(good, depth=tmp_path / "depth.png")
+    with pytest.raises(PictureError):
+        load_scene(good, depth=text)
+    (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nonsense")
+    with pytest.raises(PictureError):
+        load_scene(good, depth=tmp_path / "bad.npy")
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
+    with pytest.raises(PictureError, match="too many"):
+        load_scene(good)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(at=st.integers(0, 700), junk=st.binary(min_size=1, max_size=40))
+def test_a_damaged_picture_loads_or_is_refused(tmp_path: Path, at: int, junk: bytes) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((32, 24), 60).convert("RGB").save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[at : at + len(junk)] = junk
+    path = tmp_path / "damaged.png"
+    path.write_bytes(bytes(data))
+    try:
+        load_scene(path)
+    except PictureError as error:
+        assert str(path) in str(error)
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError):
+        load_scene("chart", colour="red")
+    with pytest.raises(SettingError):
+        load_scene("flat", luminance_cd_m2=-1.0)
+    with pytest.raises(SettingError):
+        load_scene("colorchecker", light="moon")
+    with pytest.raises(SettingError):
+        load_scene("studio", depth=tmp_path / "depth.png")
+
+
+def test_warm_runs_every_kind() -> None:
+    assert list(warm())

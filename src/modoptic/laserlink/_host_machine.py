@@ -112,7 +112,6 @@ class _Stream:
     request_id: int
     credit: int = FINDER_BUFFERS
     newest: int = 0
-    pool: FinderPool = field(default_factory=lambda: FinderPool(FINDER_BUFFERS))
 
 
 @dataclass(slots=True)
@@ -177,6 +176,7 @@ class HostMachine:
         self._sequence = 0
         self._last_request = 0
         self._session: _Session | None = None
+        self._pools = {name: FinderPool(FINDER_BUFFERS) for name in m.REPEATING}
         self._scratch = memoryview(bytearray(MAX_PAYLOAD))
         self._target: Incoming | None = None
         self._now = 0.0
@@ -479,9 +479,9 @@ class HostMachine:
         if still is not None and message.size <= self._limit_bytes():
             still.size = message.size
             self._stills.expect(message.size)
-        for stream in session.streams.values():
+        for name, stream in session.streams.items():
             if stream.request_id == message.id and message.size <= self._limit_bytes():
-                stream.pool.expect(message.size)
+                self._pools[name].expect(message.size)
 
     def _limit_bytes(self) -> int:
         """Bytes that a frame of this sensor can have, at 16 bit."""
@@ -535,7 +535,7 @@ class HostMachine:
         if not stream.request_id or frame_id <= stream.newest:
             self._credit(leader.stream, stream)
             return None
-        memory = stream.pool.take(leader.size)
+        memory = self._pools[leader.stream].take(leader.size)
         name = leader.stream
 
         def give_back() -> None:
@@ -544,10 +544,9 @@ class HostMachine:
         return Frame(meta, memory, rows_valid=0, release=give_back)
 
     def _release(self, session: _Session, name: str, memory: npt.NDArray[np.uint8]) -> None:
+        self._pools[name].give_back(memory)
         if session is self._session:
-            stream = session.streams[name]
-            stream.pool.give_back(memory)
-            self._credit(name, stream)
+            self._credit(name, session.streams[name])
 
     def _credit(self, name: str, stream: _Stream) -> None:
         stream.credit += 1
@@ -656,6 +655,8 @@ class HostMachine:
         for incoming in session.arriving.values():
             incoming.frame.rows_arrived(incoming.rows())
             incoming.frame.fail(why)
+            if incoming.stream != "still" and self._early is None:
+                incoming.frame.release()
         self.news.append(lambda to: to.detached(why))
         for request_id in list(session.stills):
             self._lose(session, request_id, why)

@@ -55,7 +55,7 @@ _PROGRESS_STEP: Final = 0.01
 
 
 class _Power:
-    """All that ends when power goes: the session, the sensor's threads, the memory."""
+    """All that ends when power goes: the session and what it holds."""
 
     def __init__(self, began_ns: int) -> None:
         self.off = False
@@ -63,23 +63,27 @@ class _Power:
         self.steps: deque[tuple[float, Callable[[], None]]] = deque()
         self.machine: ModuleMachine | None = None
         self.memory: dict[int, npt.NDArray[np.uint8]] = {}
-        self.spare: list[npt.NDArray[np.uint8]] = []
         self.exposing: int | None = None
         self.orphan = False
 
+
+class _Memory:
+    """The module's own memory for frames: there for good, only what lay in it goes with power."""
+
+    def __init__(self) -> None:
+        self._spare: list[npt.NDArray[np.uint8]] = []
+
     def take(self, size: int) -> npt.NDArray[np.uint8]:
-        for at, memory in enumerate(self.spare):
+        for at, memory in enumerate(self._spare):
             if memory.size == size:
-                return self.spare.pop(at)
+                return self._spare.pop(at)
         return np.empty(size, np.uint8)
 
-    def give_back(self, frame_id: int) -> None:
-        memory = self.memory.pop(frame_id, None)
-        if memory is not None:
-            # of each size as many as can be in use, and no old sizes
-            if sum(kept.size == memory.size for kept in self.spare) < 5:
-                self.spare.append(memory)
-            del self.spare[:-8]
+    def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        # the newest sizes, of each as many as can be in use: 3 with the phone, 1 waits, 1 is read
+        if sum(kept.size == memory.size for kept in self._spare) < 5:
+            self._spare.append(memory)
+        del self._spare[:-12]
 
 
 class DeviceDock:
@@ -159,6 +163,7 @@ class Device:
             Manifest(info=source.info, calibration=source.calibration, features=tuple(FEATURES))
         )
         self._calibration = source.calibration.digest()
+        self._memory = _Memory()
         self._lock = threading.Lock()
         self._jobs = threading.Condition(self._lock)
         self._preparing = threading.Lock()
@@ -192,8 +197,12 @@ class Device:
         self._wake.set()
         if self._serving is None:
             self._listener.close()
-        elif self._serving != threading.get_ident():
-            self._stopped.wait(10.0)
+        elif self._serving == threading.get_ident():
+            return
+        elif not self._stopped.wait(10.0):
+            _log.warning("%s: the module's thread did not end within 10 s", self.address)
+            return
+        self._wake.close()
 
     def serve_forever(self) -> None:
         """Serve until `close` is called from elsewhere."""
@@ -315,6 +324,7 @@ class Device:
             return
         with self._lock:
             power.off = True
+            self._reclaim(power)
             self._jobs.notify_all()
         if power.machine is not None:
             self._source.stop()
@@ -468,7 +478,17 @@ class Device:
                     if power.exposing == frame.id:
                         power.orphan = True
                     else:
-                        power.give_back(frame.id)
+                        self._forget(power, frame.id)
+
+    def _forget(self, power: _Power, frame_id: int) -> None:
+        memory = power.memory.pop(frame_id, None)
+        if memory is not None:
+            self._memory.give_back(memory)
+
+    def _reclaim(self, power: _Power) -> None:
+        for frame_id in list(power.memory):
+            if frame_id != power.exposing:
+                self._forget(power, frame_id)
 
     def _ring_turned(self, event: RingTurned) -> None:
         self._rings.append(event)
@@ -515,9 +535,10 @@ class Device:
     def _expose(self, power: _Power, machine: ModuleMachine, job: Job) -> None:
         named = self._named(machine, job, job.described)
         with self._lock:
-            memory = power.take(job.size)
+            memory = self._memory.take(job.size)
             frame = machine.begin(job, named, memoryview(memory.data))
             if frame is None:
+                self._memory.give_back(memory)
                 return
             power.memory[frame.id] = memory
             power.exposing = frame.id
@@ -546,7 +567,9 @@ class Device:
             with self._lock:
                 power.exposing = None
                 if power.orphan:
-                    power.give_back(frame.id)
+                    self._forget(power, frame.id)
+                elif power.off:
+                    self._reclaim(power)
             self._wake.set()
 
     def _failed(self, machine: ModuleMachine, frame: Outgoing, job: Job, why: str) -> None:

@@ -26,6 +26,7 @@ from modoptic.isp._finder import (
     FinderResult,
     FinderStats,
     loupe,
+    statistics,
 )
 from modoptic.isp._warm import warm
 
@@ -46,6 +47,7 @@ __all__ = [
     "loupe",
     "neutral_from_kelvin",
     "picture_size",
+    "statistics",
     "warm",
     "white_balance",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -238,12 +238,22 @@ def kelvin_from_neutral(colors: Colors, neutral: Sequence[float]) -> tuple[float
     return kelvin_from_xy(_white(colors, neutral))
 
 
-def auto_white(zones: npt.NDArray[np.float32], colors: Colors, *, clipped: float = 0.9) -> Neutral:
+class Zoned(Protocol):
+    """Anything with mean camera RGB of zones, as `modoptic.isp.FinderStats`."""
+
+    zones: npt.NDArray[np.float32]
+
+
+def auto_white(
+    light: npt.NDArray[np.float32] | Zoned, colors: Colors, *, clipped: float = 0.9
+) -> Neutral:
     """The neutral of a scene from mean camera RGB of its zones, shape ``(..., 3)``, 0..1.
 
     Grey world over the zones that are neither dark nor clipped and whose colour could be that of
     a grey thing under some real light; drawn to the black-body locus, because lights lie near it.
+    ``light`` is such an array, or the statistics of a finder frame.
     """
+    zones = light if isinstance(light, np.ndarray) else light.zones
     means = np.asarray(zones, dtype=np.float64).reshape(-1, 3)
     top = means.max(axis=1)
     good = (top < clipped) & (means.min(axis=1) > 0.004)

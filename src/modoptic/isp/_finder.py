@@ -19,7 +19,15 @@ from modoptic.isp._color import camera_to_srgb
 from modoptic.isp._develop import levels, red_position, rows_of
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
-__all__ = ["STRIP_ROWS", "FinderKernel", "FinderLook", "FinderResult", "FinderStats", "loupe"]
+__all__ = [
+    "STRIP_ROWS",
+    "FinderKernel",
+    "FinderLook",
+    "FinderResult",
+    "FinderStats",
+    "loupe",
+    "statistics",
+]
 
 Matrix3: TypeAlias = tuple[
     tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]
@@ -201,6 +209,11 @@ class FinderKernel:
             histogram[:-1].copy(),
             int(histogram[-1]) / quads,
         )
+
+
+def statistics(frame: Frame) -> FinderStats:
+    """What a frame says about light, colour and sharpness; its picture is not kept."""
+    return FinderKernel(frame.meta).process(frame, FinderLook()).stats
 
 
 def quad_levels(meta: FrameMeta) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

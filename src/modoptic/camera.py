@@ -25,7 +25,8 @@ from modoptic.calibration import Calibration
 from modoptic.devices import DeviceProcess, start_device
 from modoptic.errors import CaptureError, DetachedError, SettingError
 from modoptic.frame import Frame, FrameMeta, Readout, Settings
-from modoptic.isp import Develop, auto_white
+from modoptic.host import AutoExposure, FrameStats, Manual, Metering
+from modoptic.isp import Develop, FinderStats, auto_white, statistics
 from modoptic.isp import develop as develop_frame
 from modoptic.laserlink import HostEnd, Manifest, StillBuffer
 from modoptic.photo import write_jpeg
@@ -37,7 +38,10 @@ Size = Literal["default", "full", "finder"]
 Progress = Callable[[str, float], None]
 
 READY_WITHIN_S = 10.0
+FINDER_WITHIN_S = 30.0
 STILL_WITHIN_S = 300.0
+METERED_FRAMES_MAX = 6
+METER_SETTLED_STOPS = 0.08
 
 
 class Shot:
@@ -280,32 +284,38 @@ class Camera:
         still.future.add_done_callback(arrived)
         return Capture(shot)
 
-    def _metered(self) -> tuple[Settings, tuple[float, float, float] | None]:
-        """Settings with exposure and ISO filled in, and the neutral, from the finder's raw."""
-        from modoptic.host import meter
+    def _metered(self) -> tuple[Settings, tuple[float, float, float]]:
+        """Settings with exposure and gain filled in, and what shall look neutral.
 
-        settings = msgspec.structs.replace(
-            self._settings,
-            readout="bin4",
-            exposure_s=self._exposure_s or 1 / 60,
-            gain=(self._iso or self.info.base_iso) / self.info.base_iso,
+        From the finder's raw, by the phone's own meter; two or three frames settle it.
+        """
+        info = self.info
+        meter = AutoExposure(info)
+        manual = Manual(
+            f_number=self._settings.f_number,
+            exposure_s=self._exposure_s,
+            gain=None if self._iso is None else self._iso / info.base_iso,
         )
-        neutral = None
-        for _ in range(4):
-            stats = self._finder_stats(settings)
+        neutral = (1.0, 1.0, 1.0)
+        settings = self._settings
+        for _ in range(METERED_FRAMES_MAX):
+            before = meter.wanted
+            exposure_s, gain, _ = meter.choose(manual, 0.0)
+            settings = msgspec.structs.replace(
+                self._settings, exposure_s=exposure_s, gain=gain, readout="bin4"
+            )
+            stats, in_force = self._finder_frame(settings)
+            light = FrameStats.of(stats)
+            meter.meter(Metering(light.level, light.highlight, light.clipped, in_force))
             neutral = auto_white(stats, self.calibration)
-            better = meter(stats, settings, self.info, exposure_s=self._exposure_s, iso=self._iso)
-            settled = abs(math.log2(_light(better) / _light(settings))) < 0.1
-            settings = better
-            if settled:
+            if abs(meter.wanted - before) < METER_SETTLED_STOPS:
                 break
         return settings, neutral
 
-    def _finder_stats(self, settings: Settings) -> Any:
-        from modoptic.isp import statistics
-
-        self._link.stream("finder", settings)
-        deadline = time.monotonic() + 30
+    def _finder_frame(self, settings: Settings) -> tuple[FinderStats, Settings]:
+        """Statistics of the first finder frame that was taken with ``settings``."""
+        request = self._link.stream("finder", settings)
+        deadline = time.monotonic() + FINDER_WITHIN_S
         try:
             while True:
                 try:
@@ -313,17 +323,16 @@ class Camera:
                         timeout=max(0.01, deadline - time.monotonic())
                     )
                 except queue.Empty:
-                    why = self._listener.gone or "no finder picture came within 30 s"
-                    raise DetachedError(why) from None
+                    why = f"no finder picture came within {FINDER_WITHIN_S:g} s"
+                    raise DetachedError(self._listener.gone or why) from None
                 try:
-                    if math.isclose(
-                        frame.meta.settings.exposure_s, settings.exposure_s, rel_tol=0.02
-                    ) and math.isclose(frame.meta.settings.gain, settings.gain, rel_tol=0.02):
-                        return statistics(frame)
+                    if frame.meta.request_id == request:
+                        return statistics(frame), frame.meta.settings
                 finally:
                     frame.release()
         finally:
-            self._link.stop_stream("finder")
+            if self._listener.gone is None:
+                self._link.stop_stream("finder")
 
     def close(self) -> None:
         """Let the module go and end its process."""
@@ -341,10 +350,6 @@ class Camera:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _light(settings: Settings) -> float:
-    return settings.exposure_s * settings.gain
 
 
 def _within(feature: str, value: float, low: float, high: float, where: str) -> None:

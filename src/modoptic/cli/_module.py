@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modoptic.cli._arguments import Commands, quantity
 
 if TYPE_CHECKING:
     from modoptic.source import Source
+    from modoptic.twin import Twin
+    from modoptic.twin.hands import HandsServer
 
 
 def add(commands: Commands) -> None:
@@ -56,11 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
-def _source(args: argparse.Namespace) -> Source:
-    if args.replay:
-        from modoptic.rawfile import ReplaySource
-
-        return ReplaySource(args.replay)
+def _twin(args: argparse.Namespace) -> Twin:
     from modoptic.scenes import load_scene
     from modoptic.twin import Twin
 
@@ -70,14 +68,16 @@ def _source(args: argparse.Namespace) -> Source:
 
 def _serve(args: argparse.Namespace) -> int:
     from modoptic.module import Device
+    from modoptic.rawfile import ReplaySource
 
-    source = _source(args)
+    twin = None if args.replay else _twin(args)
+    source: Source = ReplaySource(args.replay) if twin is None else twin
     device = Device(source, args.address, line_bit_s=args.line, seated=not args.unseated)
-    hands: Any = None
-    if args.hands and not args.replay:
+    hands: HandsServer | None = None
+    if args.hands and twin is not None:
         from modoptic.twin.hands import HandsServer
 
-        hands = HandsServer(args.hands, source, device.dock)
+        hands = HandsServer(args.hands, twin, device.dock)
     stop = threading.Event()
 
     def on_signal(number: int, frame: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Served
+from served import Served, until
 
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -53,7 +53,9 @@ def look(chrome: Any, served: Served) -> Iterator[Callable[..., Any]]:
         page.set_default_timeout(8000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(served.url)
-        page.wait_for_function("document.querySelector('#picture').dataset.frames > 0")
+        page.get_by_role("button", name="Iris", exact=True).wait_for()
+        picture = page.get_by_role("img", name="Live view")
+        until(lambda: picture.get_attribute("data-frames"))
         return page
 
     yield open_page

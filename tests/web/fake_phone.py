@@ -184,9 +184,11 @@ class FakeGallery:
         self._images: dict[str, Image.Image] = {}
 
     def add(self, name: str, image: Image.Image, meta: dict[str, Any]) -> None:
-        image.save(self.folder / f"{name}.jpg", quality=90)
         (self.folder / f"{name}.dng").write_bytes(b"II*\0" + bytes(1000))
         (self.folder / f"{name}.json").write_bytes(msgspec.json.encode(meta))
+        part = self.folder / f"{name}.part"
+        image.save(part, "JPEG", quality=90)
+        part.rename(self.folder / f"{name}.jpg")
 
     def list(self) -> list[dict[str, Any]]:
         names = sorted((path.stem for path in self.folder.glob("*.jpg")), reverse=True)

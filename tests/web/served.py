@@ -18,7 +18,10 @@ class Served:
     def __init__(self, folder: Path) -> None:
         self.phone = FakePhone(folder, rate=20, size=(480, 360))
         self.hands = FakeHands(self.phone)
-        self.server = web.serve(self.phone, hands=self.hands, port=0)
+        self.serve(0)
+
+    def serve(self, port: int) -> None:
+        self.server = web.serve(self.phone, hands=self.hands, port=port, port_asked=True)
         self.url = self.server.url
 
     def photo(self, name: str) -> None:

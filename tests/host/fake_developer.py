@@ -1,7 +1,7 @@
 """Stands for the developer process: ``fake_developer.py HOW MARK DESCRIPTOR``.
 
-``well`` answers each job once it is whole; ``crash-once`` dies on the first job ever (MARK is the file that
-remembers), ``crash`` on each.
+``well`` answers each job once it is whole; ``crash-once`` dies on the first job ever (MARK is the
+file that remembers), ``crash`` on each.
 """
 
 from __future__ import annotations

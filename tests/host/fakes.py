@@ -101,13 +101,13 @@ class FakeLink:
 
     # what a test does
 
-    def attach(self, info, calibration=Calibration(colors=COLORS), known=False):
+    def attach(self, info, known=False):
         self.info = info
         now = time.monotonic_ns()
         self.attached = True
         for state in ("SEATING", "ATTACHED", "ACTIVATED", "ENUMERATED", "READY"):
             self.listener.dock_changed(state, "", now)
-        self.listener.ready(Manifest(info=info, calibration=calibration), known)
+        self.listener.ready(Manifest(info=info, calibration=Calibration(colors=COLORS)), known)
 
     def detach(self, why="it was taken off"):
         self.attached = False

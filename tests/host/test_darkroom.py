@@ -95,9 +95,5 @@ def test_it_leaves_no_process_and_no_descriptor(room):
     room.room.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    held = [
-        os.readlink(f"/proc/self/fd/{fd}")
-        for fd in os.listdir("/proc/self/fd")
-        if fd != "0" and os.path.lexists(f"/proc/self/fd/{fd}")
-    ]
+    held = [str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
     assert sum("memfd:raw" in name for name in held) == 1

@@ -15,7 +15,9 @@ DELAY = 2
 
 
 def expose(settings, light, lamps=0.0):
-    """What a frame of a scene says: mean light, and a part of it in lamps a thousand times brighter."""
+    """What a frame of a scene says: mean light, and a part of it in lamps a thousand times
+    brighter.
+    """
     level = 2 ** stops(settings) * light
     highlight = 1.0 if lamps > 0.005 else min(level * 3, 1.0)
     spread = [level * 2 ** (k / 4 - 1.5) for k in range(11)]

@@ -1,8 +1,8 @@
 """A camera that plays a ring of noisy frames as fast as a finder wants them.
 
-Run as ``python -m modoptic.bench._ring ADDRESS``, it is a module process of its own, so that finder benches
-measure the link and the phone, not the making of pictures. It prints a line when it listens and ends
-with its standard input.
+Run as ``python -m modoptic.bench._ring ADDRESS``, it is a module process of its own, so that
+finder benches measure the link and the phone, not the making of pictures. It prints a line when it
+listens and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RingSource:
                 msgspec.structs.replace(mode, name="bin2", width=2 * WIDTH, height=2 * HEIGHT),
                 msgspec.structs.replace(mode, name="full", width=4 * WIDTH, height=4 * HEIGHT),
             ),
-            start_up=StartUp(0, 0, 0, 0, 0),
+            start_up=StartUp(debounce_s=0, ramp_s=0, light_lock_s=0, controller_s=0, sensor_s=0),
         )
         self._period_s = period_s
         self._frames = _noisy_frames()
@@ -123,6 +123,7 @@ class RingSource:
         begins_s = self._next_s - READOUT_S
         target = np.frombuffer(out, np.uint8)
         row_bytes = frame.size // HEIGHT
+        read_ns = 0
         for band in range(_BANDS):
             first, end = HEIGHT * band // _BANDS, HEIGHT * (band + 1) // _BANDS
             if self._stopped.wait(

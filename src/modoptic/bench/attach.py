@@ -1,7 +1,8 @@
 """From the hand's seat event to the first picture of the module on the phone side.
 
-Processes run and kernels are compiled before; at each unseat the dock, session, streams, buffers, exposure
-and finder pipeline of the module are reset. The twin spends the start-up of its definition, 103 ms.
+Processes run and kernels are compiled before; at each unseat the dock, session, streams, buffers,
+exposure and finder pipeline of the module are reset. The twin spends the start-up of its
+definition, 103 ms.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ WITHIN_S = 60.0
 
 
 def finder_host(frames: int = FRAMES) -> dict[str, Any]:
-    """End of readout to JPEG ready: a ring of 32 noisy frames 2912 x 2184 at 12 bit in, 62.5 a second."""
+    """End of readout to JPEG ready; a ring of 32 noisy frames of 2912 x 2184 at 12 bit."""
     with ring_device() as address:
         headers = _collect(address, frames=frames)
     late = [(header.ready_ns - header.readout_end_ns) / 1e6 for header in headers]
@@ -38,8 +38,8 @@ def finder_host(frames: int = FRAMES) -> dict[str, Any]:
         "p50": p50,
         "p95": p95,
         "p99": p99,
-        "note": f"{len(late)} frames {headers[0].width} x {headers[0].height} at {rate:.1f} frames/s, "
-        f"{skipped:.1%} skipped",
+        "note": f"{len(late)} frames of {headers[0].width} x {headers[0].height}, "
+        f"{rate:.1f} a second, {skipped:.1%} skipped",
     }
 
 

@@ -40,7 +40,8 @@ def shot_100mp() -> dict[str, Any]:
 
 
 def shot_memory() -> dict[str, Any]:
-    """Memory of a 100 MP shot to JPEG and DNG with the finder running, over that of the idle finder.
+    """Memory of a 100 MP shot to JPEG and DNG with the finder running, over that of the idle
+    finder.
 
     The sum of the proportional set sizes of the phone process and its developer, sampled.
     """

@@ -15,7 +15,7 @@ _HOME = {"Capture": "_capture", "Phone": "_phone", "Photo": "_capture"}
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when first used: the developer process and the page need only a part of this room."""
+    """Imported when first used: the developer and the page need only a part of this room."""
     if name not in _HOME:
         raise AttributeError(f"module 'modoptic.host' has no attribute {name!r}")
     return getattr(import_module(f"modoptic.host.{_HOME[name]}"), name)

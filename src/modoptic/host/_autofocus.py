@@ -1,7 +1,8 @@
 """Contrast autofocus: sweep the lens, look where the detail is finest, and go back there.
 
 The sweep is in dioptres, where the blur of a thin lens is even: diameter = f^2 / N * |difference in
-dioptres|. Every frame says where the lens was, so steps are sent without waiting for the last one to be seen.
+dioptres|. Every frame says where the lens was, so steps are sent without waiting for the last one
+to be seen.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The phone's side of the developer process: jobs go in, files come out.
 
-The process is started at once, so that the first photo need not wait for it, and again when it dies.
-The job it had then is tried once more; a second death is reported as that photo's failure.
+The process is started at once, so that the first photo need not wait for it, and again when it
+dies. The job it had then is tried once more; a second death is reported as that photo's failure.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Darkroom:
             os.close(job.descriptor)
 
     def _died(self) -> None:
-        """Begin again if there is work; the job that was under way has a second attempt, no third."""
+        """Begin again if there is work; the job under way has one more attempt."""
         given_up: int | None = None
         with self._lock:
             self._process = self._pipe = self._reader = None

@@ -1,7 +1,7 @@
 """Near and far limit of acceptable sharpness of a thin lens, exactly.
 
-Distances are from the sensor plane, as engraved on lenses. With focal length f, image distance v and
-aperture diameter A = f / N, a point imaged at v' makes a blur of A |v' - v| / v' on the sensor
+Distances are from the sensor plane, as engraved on lenses. With focal length f, image distance v
+and aperture diameter A = f / N, a point imaged at v' makes a blur of A |v' - v| / v' on the sensor
 (similar triangles; e.g. Ray, "Applied Photographic Optics", 3rd ed., chapter 22). Setting it to the
 circle of confusion c gives v' = v / (1 -+ c / A) for the near and the far limit.
 """
@@ -42,7 +42,7 @@ def depth_of_field(
 
 
 def _image_distance(f: float, distance: float) -> float:
-    """Of an object at ``distance`` from the sensor: the shorter v of v (distance - v) = f distance."""
+    """The shorter v of v (distance - v) = f distance, with the distance from the sensor."""
     if math.isinf(distance):
         return f
     root = distance * distance - 4 * f * distance

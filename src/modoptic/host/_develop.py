@@ -1,7 +1,7 @@
 """One job of the developer: a raw that is still arriving becomes a JPEG and, if asked, a DNG.
 
-The picture is developed and coded in strips as rows come, so that neither waits for the other and the
-whole of it, 300 MB at 100 MP, never lies in memory.
+The picture is developed and coded in strips as rows come, so that neither waits for the other and
+the whole of it, 300 MB at 100 MP, never lies in memory.
 """
 
 from __future__ import annotations
@@ -110,6 +110,6 @@ def keep_partial(job: DevelopJob, frame: Frame) -> Path | None:
         return None
     path = Path(job.folder) / f"{job.name}.partial.dng"
     meta = msgspec.structs.replace(frame.meta, height=rows)
-    part = Frame(meta, memoryview(frame.data), rows_valid=rows)
+    part = Frame(meta, frame.data, rows_valid=rows)
     write_dng(path, part, job.calibration, description="cut off: the module was taken away")
     return path

@@ -1,7 +1,7 @@
 """The developer process: raws in shared memory become files. Run by `modoptic.host._darkroom`.
 
-It runs at low priority, works on one job at a time, in order, and ends when the phone does: its socket
-then closes. It knows nothing of links and cameras; a job says all that matters.
+It runs at low priority, works on one job at a time, in order, and ends when the phone does: its
+socket then closes. It knows nothing of links and cameras; a job says all that matters.
 """
 
 from __future__ import annotations

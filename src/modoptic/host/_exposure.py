@@ -1,8 +1,9 @@
 """Auto exposure: from raw statistics of a frame to the settings of a frame to come.
 
-Each frame says what was in force when it was taken, so it measures the *light of the scene* whatever
-is still on its way through the link. The light is what is smoothed, and the settings follow from it
-at once; a delay of some frames between statistics and effect can therefore not make it swing.
+Each frame says what was in force when it was taken, so it measures the *light of the scene*
+whatever is still on its way through the link. The light is what is smoothed, and the settings
+follow from it at once; a delay of some frames between statistics and effect can therefore not make
+it swing.
 
 Exposure here is H = exposure_s * gain / f_number^2, in stops where said so.
 """
@@ -16,7 +17,7 @@ from modoptic.frame import Settings
 from modoptic.source import CameraInfo
 
 MID_GREY = 0.13
-"""Mean raw level that is aimed at, as the tone curve of `modoptic.isp` expects: 3 stops below white."""
+"""Mean raw level that is aimed at: 3 stops below white, as `modoptic.isp` expects of mid grey."""
 HIGHLIGHT = 0.95
 """Raw level under which the brightest half percent should stay ..."""
 PROTECTION_STOPS = 1.0
@@ -81,8 +82,8 @@ class AutoExposure:
     def meter(self, metering: Metering) -> None:
         """Learn from a frame."""
         level = max(metering.level, _BLIND_LEVEL)
-        # clipped photosites hide light. How much is not known: a frame that is all white may be 4 stops
-        # brighter still, and one that came out too dark then says exactly how much
+        # clipped photosites hide light. How much is not known: a frame that is all white may be 4
+        # stops brighter still, and one that came out too dark then says exactly how much
         level *= 2 ** (4 * metering.clipped**2)
         error = math.log2(MID_GREY / level)
         over = math.log2(HIGHLIGHT / max(metering.highlight, _BLIND_LEVEL))
@@ -99,7 +100,7 @@ class AutoExposure:
             self._wanted += change * min(_SLOW_SHARE + abs(change), 1.0)
 
     def choose(self, manual: Manual, ev: float) -> tuple[float, float, float]:
-        """(exposure_s, gain, f_number) for the light, what is set by hand, and a compensation in stops.
+        """(exposure_s, gain, f_number) for the light and what the hand set; ``ev`` in stops.
 
         The shutter stays faster than 1 / (35 mm equivalent focal length), and than a finder frame,
         as long as gain can make up for it; then it gets longer.

@@ -1,7 +1,8 @@
 """One thread that owns the state of the phone; everybody else posts to it.
 
-That is the whole lock discipline: what belongs to the phone is read and changed in this thread only.
-Nothing polls: the thread sleeps until something is posted or a time that was asked for has come.
+That is the whole lock discipline: what belongs to the phone is read and changed in this thread
+only. Nothing polls: the thread sleeps until something is posted or a time that was asked for has
+come.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from modoptic.photo import Gallery
 from modoptic.source import RingTurned
 
 _TELL_EVERY_S = 0.05
-"""Changes are gathered for so long before subscribers hear of them; important ones are told at once."""
+"""For so long changes are gathered; important ones are told at once."""
 _FIGURES_EVERY_S = 0.25
 _NOTICES_KEPT = 20
 _RATE_OVER_S = 1.0
@@ -149,7 +149,7 @@ class Phone:
     ) -> None:
         # beside one busy thread a hand-over takes 17 ms at Python's default interval, 0.13 ms so
         sys.setswitchinterval(0.0005)
-        self.gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
+        self.gallery: Gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
         self._home = home
         self._preferences = _preferences.load(home)
         self._active: _Socket | None = None
@@ -201,7 +201,7 @@ class Phone:
         self.close()
 
     def close(self) -> None:
-        """Let go of the cameras and end every thread and process. Photos not arrived are named lost."""
+        """Let go of the cameras; end every thread and process. Photos under way are lost."""
         if self._closed:
             return
         self._closed = True
@@ -220,9 +220,10 @@ class Phone:
         return self._state
 
     def subscribe(self, callback: Callable[[PhoneState], None]) -> Callable[[], None]:
-        """Call ``callback`` when something changed, from the phone's thread; it must return at once.
+        """Call ``callback`` when something changed, from the phone's thread.
 
-        At most 20 times a second, and at once for what is important. Returns what ends it.
+        It must return at once. At most 20 times a second, and at once for what is important.
+        Returns what ends it.
         """
         self._loop.call(lambda: self._subscribers.append(callback))
 
@@ -446,8 +447,6 @@ class Phone:
             if camera.autofocus is not None:
                 contrast = stats.contrast_at(camera.autofocus_at)
                 camera.sharpness(in_force.focus_distance_m, contrast, time.monotonic())
-                if camera.autofocus is None:
-                    socket.link.set_lens(focus_distance_m=camera.settings.focus_distance_m)
             self.finder.look(socket, camera.info.id, camera.look())
             self._refresh(socket)
             self._histogram, self._clipped = stats.histogram, stats.clipped

@@ -1,7 +1,7 @@
 """What the phone and its developer process say to each other, and how.
 
-Messages are MessagePack maps with a tag, each after its length (4 bytes, little endian), over a Unix
-stream socket; the raw of a still goes beside its job as a file descriptor.
+Messages are MessagePack maps with a tag, each after its length (4 bytes, little endian), over a
+Unix stream socket; the raw of a still goes beside its job as a file descriptor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A finder or magnifier frame to a JPEG and, for the finder, what it says about light and sharpness."""
+"""A finder or magnifier frame to a JPEG, and what it says about light and sharpness."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Renderer:
         self._kernel: FinderKernel | None = None
 
     def load(self) -> None:
-        """Load compiled kernels and the encoder before the first frame is there to wait for them."""
+        """Load compiled kernels and the encoder, so that the first frame need not wait."""
         meta = FrameMeta(width=256, height=192)
         frame = Frame(meta, bytes(256 * 192 * 3 // 2))
         self.finder(frame, FinderLook())

@@ -1,9 +1,9 @@
 """The queue of photos: asked for, exposed, crossing the link, developed, in the gallery.
 
 A shot is never dropped silently: it ends in the gallery, or is named in a notice with the reason.
-Its module keeps it until it is acknowledged, and that is done when its files lie on the disk, synced:
-a raw spool of 150 MB of its own would cost a second of disk and protect nothing that the module
-does not hold anyway.
+Its module keeps it until it is acknowledged, and that is done when its files lie on the disk,
+synced: a raw spool of 150 MB of its own would cost a second of disk and protect nothing that the
+module does not hold anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from modoptic.errors import CaptureError, DetachedError, LinkError, ModopticErro
 from modoptic.frame import FrameMeta, Settings, encode_meta
 from modoptic.host._capture import Capture, Photo
 from modoptic.host._darkroom import Darkroom
-from modoptic.host._pipe import DevelopJob, Failed, Kept, Progress, Saved, ToPhone
+from modoptic.host._pipe import DevelopJob, Kept, Progress, Saved, ToPhone
 from modoptic.host.state import ShotState
 from modoptic.laserlink import HostEnd, StillBuffer
 from modoptic.photo import Gallery
@@ -228,10 +228,7 @@ class Shots:
             # the files are safe; the index can be rebuilt from them
             shot.why = f"{photo.name} is saved, but the gallery's index could not take it: {error}"
         frame_id = shot.buffer.meta.frame_id
-        try:
-            shot.order.link.ack_durable(frame_id)
-        except LinkError:
-            pass  # the module is gone; nothing waits for the acknowledgement
+        shot.order.link.ack_durable(frame_id)
         took = time.monotonic() - shot.released_s
         shot.phase, shot.fraction = "done", 1.0
         if saved.problem:

@@ -119,8 +119,8 @@ class PhoneState(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Notice, ...]
     figures: Figures
     histogram: tuple[int, ...] = ()
-    """64 bins of raw luminance after white balance; bin i begins at (i / 64) squared; counts scaled to
-    0..255."""
+    """64 bins of raw luminance after white balance; bin i begins at (i / 64) squared; counts
+    scaled to 0..255."""
     clipped: float = 0.0
     """Part of the photosites at the white level."""
     gallery_dir: str = ""

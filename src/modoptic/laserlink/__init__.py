@@ -5,7 +5,7 @@ The specification is ``docs/spec/laserlink.md``. The phone uses `HostEnd`; the m
 """
 
 from modoptic.laserlink._address import MemoryAddress, TcpAddress, parse_address
-from modoptic.laserlink._buffers import StillBuffer, map_still
+from modoptic.laserlink._buffers import StillBuffer, map_still, plain_memory
 from modoptic.laserlink._carrier import HangUp, ModuleCarrier, ModuleListener, Wake, wait
 from modoptic.laserlink._connect import connect, listen
 from modoptic.laserlink._dock import Dock, Signal, SignalKind
@@ -83,5 +83,6 @@ __all__ = [
     "pack_header",
     "parse_address",
     "parse_header",
+    "plain_memory",
     "wait",
 ]

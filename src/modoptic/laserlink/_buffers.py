@@ -32,10 +32,18 @@ class StillMemory:
         self._close = weakref.finalize(self, os.close, self.fd)
 
     def fill_pages(self) -> None:
-        """Give the memory its pages now, without the GIL: 100 ms for 150 MB that else fall into
-        the crossing."""
-        with contextlib.suppress(OSError):
-            os.posix_fallocate(self.fd, 0, self.size)
+        """Give the memory its pages in another thread, without the GIL.
+
+        150 MB take 100 ms, which pass while the sensor reads, else in the crossing itself.
+        """
+        own = os.dup(self.fd)
+
+        def fill() -> None:
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(own, 0, self.size)
+            os.close(own)
+
+        threading.Thread(target=fill, name="still-pages", daemon=True).start()
 
     def close(self) -> None:
         """Give it back; the mapping itself ends with the last array over it."""
@@ -80,31 +88,23 @@ def map_still(fd: int, meta: FrameMeta, *, rows_valid: int | None = None) -> Fra
 
 
 class StillPool:
-    """Makes the memory of stills ahead of need and keeps one spare for a short while."""
+    """Makes the memory of stills and keeps what was released for a short while."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spares: list[tuple[float, StillMemory]] = []
         self._closed = False
 
-    def expect(self, size: int) -> None:
-        """A still of ``size`` bytes will come: have its memory ready, made in another thread."""
-        with self._lock:
-            if any(memory.size == size for _, memory in self._spares):
-                return
-        threading.Thread(target=self._make, args=(size,), name="still-memory", daemon=True).start()
-
-    def _make(self, size: int) -> None:
-        memory = StillMemory(size)
-        memory.fill_pages()
-        self.give_back(memory)
-
     def take(self, meta: FrameMeta, size: int) -> StillBuffer:
         with self._lock:
             found = next((s for s in self._spares if s[1].size == size), None)
             if found is not None:
                 self._spares.remove(found)
-        return StillBuffer(meta, found[1] if found else StillMemory(size), self)
+        if found is not None:
+            return StillBuffer(meta, found[1], self)
+        memory = StillMemory(size)
+        memory.fill_pages()
+        return StillBuffer(meta, memory, self)
 
     def give_back(self, memory: StillMemory) -> None:
         with self._lock:
@@ -130,12 +130,13 @@ class StillPool:
         self.drop_old(float("inf"))
 
 
-def _pages(size: int) -> npt.NDArray[np.uint8]:
-    """Memory with its pages in place: 0.7 ms for 1 MB, spent before the first frame comes.
+def plain_memory(size: int, *, fill: bool) -> npt.NDArray[np.uint8]:
+    """``size`` bytes of small pages; with ``fill`` these are in place already (0.7 ms a MB).
 
-    Not from numpy, which asks for huge pages; waiting for these took 25 ms for a finder frame.
+    Not from numpy, which asks for huge pages: waiting for these took 25 ms for a finder frame and
+    400 ms for a still.
     """
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | (mmap.MAP_POPULATE if fill else 0)
     return np.frombuffer(mmap.mmap(-1, size, flags), np.uint8)
 
 
@@ -151,12 +152,12 @@ class FinderPool:
         """Have ``count`` buffers of ``size`` bytes with their pages in place."""
         if size != self._size:
             self._size = size
-            self._free = [_pages(size) for _ in range(self._count)]
+            self._free = [plain_memory(size, fill=True) for _ in range(self._count)]
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         if size != self._size:
             self._size, self._free = size, []
-        return self._free.pop() if self._free else _pages(size)
+        return self._free.pop() if self._free else plain_memory(size, fill=True)
 
     def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
         if memory.size == self._size and len(self._free) < self._count:

@@ -100,7 +100,6 @@ class Manifests(Protocol):
 class Stills(Protocol):
     """Where memory for stills comes from; see `StillPool`."""
 
-    def expect(self, size: int) -> None: ...
     def take(self, meta: FrameMeta, size: int) -> StillBuffer: ...
 
 
@@ -478,7 +477,6 @@ class HostMachine:
         still = session.stills.get(message.id)
         if still is not None and message.size <= self._limit_bytes():
             still.size = message.size
-            self._stills.expect(message.size)
         for name, stream in session.streams.items():
             if stream.request_id == message.id and message.size <= self._limit_bytes():
                 self._pools[name].expect(message.size)

@@ -129,7 +129,8 @@ class Line:
     nothing waits below the order of the channels.
     """
 
-    BURST_S: Final = 0.002
+    BURST_S: Final = 0.010
+    """What was not used for so long is lost; a busy machine wakes the sender late."""
 
     def __init__(self, bit_s: float | None) -> None:
         self.bit_s = bit_s

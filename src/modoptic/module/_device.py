@@ -42,6 +42,7 @@ from modoptic.laserlink import (
     Wake,
     encode_manifest,
     listen,
+    plain_memory,
     wait,
 )
 from modoptic.source import RingTurned, Source
@@ -77,7 +78,7 @@ class _Memory:
         for at, memory in enumerate(self._spare):
             if memory.size == size:
                 return self._spare.pop(at)
-        return np.empty(size, np.uint8)
+        return plain_memory(size, fill=False)
 
     def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
         # the newest sizes, of each as many as can be in use: 3 with the phone, 1 waits, 1 is read

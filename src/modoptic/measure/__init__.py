@@ -1,1 +1,31 @@
+"""What any camera's frames say: sharpness, photon transfer, colour, shading, defects.
 
+Everything here takes frames as arrays and knows nothing of the camera they came from.
+"""
+
+from modoptic.measure._color import chromatic_adaptation, color_calibration, patch_means
+from modoptic.measure._noise import (
+    PairStatistics,
+    PhotonTransfer,
+    defects,
+    noise_point,
+    pair_statistics,
+    photon_transfer,
+)
+from modoptic.measure._shading import shading
+from modoptic.measure._sharpness import Sfr, slanted_edge
+
+__all__ = [
+    "PairStatistics",
+    "PhotonTransfer",
+    "Sfr",
+    "chromatic_adaptation",
+    "color_calibration",
+    "defects",
+    "noise_point",
+    "pair_statistics",
+    "patch_means",
+    "photon_transfer",
+    "shading",
+    "slanted_edge",
+]

@@ -1,0 +1,145 @@
+"""Sharpness: the edge-based spatial frequency response of ISO 12233:2023, clause 6 and annex D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.errors import SettingError
+
+FloatArray = npt.NDArray[np.float64]
+
+_OVERSAMPLING = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Sfr:
+    """What a slanted edge says about sharpness."""
+
+    frequency: FloatArray
+    """(n,): cycles per pixel across the edge, 0 to about 1."""
+    response: FloatArray
+    """(n,): 1 at frequency 0."""
+    edge_degrees: float
+    """Tilt of the edge from the columns (or rows) of the picture."""
+    edge_spread: FloatArray
+    """The edge, four samples a pixel."""
+
+    def at(self, cycles_per_pixel: float) -> float:
+        return float(np.interp(cycles_per_pixel, self.frequency, self.response))
+
+    def frequency_at(self, response: float) -> float:
+        """First frequency at which the response falls to a value; the last one if it never does."""
+        below = np.flatnonzero(self.response < response)
+        if not below.size:
+            return float(self.frequency[-1])
+        i = int(below[0])
+        (f0, f1), (r0, r1) = self.frequency[i - 1 : i + 1], self.response[i - 1 : i + 1]
+        return float(f0 + (r0 - response) / (r0 - r1) * (f1 - f0))
+
+    @property
+    def sfr50(self) -> float:
+        """Cycles per pixel where the response is one half."""
+        return self.frequency_at(0.5)
+
+
+def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
+    """The edge SFR of a picture of one straight or slightly bent edge.
+
+    Values must be linear in light, or the response is that of the encoded picture. Window: Tukey
+    with alpha 1; edge: a polynomial of ``order``, the standard's default is 5.
+
+    Against sfrmat5, the reference code, the response is the same within 0.002 (see the tests).
+
+    Parameters
+    ----------
+    picture : (height, width), at least 16 x 16; of a Bayer frame, one colour plane
+
+    Raises
+    ------
+    SettingError : a picture that is too small, has no edge, or whose edge is not slanted
+    """
+    image = np.asarray(picture, np.float64)
+    if image.ndim != 2 or min(image.shape) < 16 or not np.isfinite(image).all():
+        raise SettingError("edge picture", image.shape, "a finite picture of at least 16 x 16")
+    down = abs(image[-3:].mean() - image[:3].mean())
+    across = abs(image[:, -3:].mean() - image[:, :3].mean())
+    if down > across:
+        image = np.ascontiguousarray(image.T)
+    if image[:, :5].sum() > image[:, -5:].sum():
+        image = image[:, ::-1]
+    low, high = image[:, :5].mean(), image[:, -5:].mean()
+    if high - low < 1e-3 * max(abs(high), 1e-9):
+        raise SettingError("edge picture", f"{low:g} to {high:g}", "two sides of unlike brightness")
+    edge = _find_edge(image, order)
+    lines = np.arange(image.shape[0])
+    slope = float(np.polyfit(lines, edge, 1)[0])
+    if abs(slope) * image.shape[0] < 1.0:
+        raise SettingError(
+            "edge", f"{np.degrees(np.arctan(slope)):.2f} degrees", "an edge that crosses a pixel"
+        )
+    # whole turns of phase, so that every fraction of a pixel is met equally often
+    used = int(np.floor(image.shape[0] * abs(slope)) / abs(slope))
+    spread = _edge_spread(image[:used], (edge - edge[0])[:used])
+    line_spread = np.empty_like(spread)
+    line_spread[1:-1] = 0.5 * (spread[2:] - spread[:-2])
+    line_spread[0], line_spread[-1] = line_spread[1], line_spread[-2]
+    n = spread.size
+    line_spread *= _tukey(np.arange(1, n + 1), n / 2.0, n)
+    half = n // 2 + 1
+    modulus = np.abs(np.fft.rfft(line_spread))[:half]
+    response = modulus / modulus[0] * _difference_correction(half)
+    # distance across the edge is shorter than along the row
+    frequency = np.arange(half) * _OVERSAMPLING / (n * np.cos(np.arctan(slope)))
+    kept = frequency <= 1.0
+    return Sfr(frequency[kept], response[kept], float(np.degrees(np.arctan(slope))), spread)
+
+
+def _tukey(index: FloatArray, middle: FloatArray | float, size: int) -> FloatArray:
+    """Tukey window, alpha 1, about ``middle`` (positions from 1), wide enough for the longer side."""
+    width = np.maximum(middle, size - middle)
+    return 0.5 * (1.0 + np.cos(np.pi * np.clip((index - middle - 0.5) / width, -1.0, 1.0)))
+
+
+def _find_edge(image: FloatArray, order: int) -> FloatArray:
+    """Column of the edge in each row, from centroids of the derivative, smoothed by a polynomial."""
+    height, width = image.shape
+    slope = np.diff(image, axis=1, append=image[:, -1:])
+    slope[:, -1] = slope[:, -2]
+    columns = np.arange(1, width + 1, dtype=np.float64)
+    lines = np.linspace(-1.0, 1.0, height)
+    window = np.broadcast_to(_tukey(columns, (width + 1) / 2, width), slope.shape)
+    place = np.zeros(height)
+    for _ in range(2):
+        weighted = slope * (0.95 * window + 0.05)
+        total = weighted.sum(1)
+        if (np.abs(total) < 1e-12 * np.abs(image).max()).any():
+            raise SettingError("edge picture", "a row without an edge", "one edge across every row")
+        # the derivative lies half a pixel after its first pixel
+        centroid = weighted @ columns / total - 0.5
+        place = np.polynomial.polynomial.polyval(
+            lines, np.polynomial.polynomial.polyfit(lines, centroid, order)
+        )
+        window = _tukey(columns[None], place[:, None], width)
+    return place
+
+
+def _edge_spread(image: FloatArray, shift: FloatArray) -> FloatArray:
+    """Rows shifted onto each other, averaged in quarters of a pixel."""
+    height, width = image.shape
+    size = width * _OVERSAMPLING
+    bins = np.ceil((np.arange(width)[None] - shift[:, None]) * _OVERSAMPLING).astype(np.int64)
+    bins -= int(np.round(-0.5 * _OVERSAMPLING * (shift.max() + shift.min())))
+    inside = (bins >= 0) & (bins < size)
+    count = np.bincount(bins[inside], minlength=size)
+    total = np.bincount(bins[inside], image[inside], minlength=size)
+    full = np.flatnonzero(count)
+    return np.interp(np.arange(size), full, total[full] / count[full])
+
+
+def _difference_correction(count: int) -> FloatArray:
+    """What the difference of samples two apart takes from the response, given back; at most 10."""
+    phase = np.pi * np.arange(2, count + 1) / (count + 1)
+    return np.concatenate([[1.0], np.minimum(phase / np.sin(phase), 10.0)])

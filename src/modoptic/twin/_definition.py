@@ -1,0 +1,218 @@
+"""Camera definitions: TOML files that say what a twin is, with a source for every figure."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from modoptic.errors import FileError, SettingError
+from modoptic.frame import Readout
+from modoptic.optics import SpectralResponse
+from modoptic.sensor import BINNING, SensorSpec
+from modoptic.source import CameraInfo, ReadoutMode, StartUp
+
+_FOLDER = resources.files("modoptic.twin").joinpath("definitions")
+
+
+class ReadoutTiming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    readout_s: float
+    """From the first row to the last."""
+    frame_rate_max: float
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    table: str
+    """Name of a table shipped with the package, or path of a CSV file: nm, R, G, B."""
+    peak_qe: float
+    """Electrons per photon at the largest value of the table."""
+
+
+class LensTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    focal_length: float = 0.0
+    """Relative standard deviation between units."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a twin is built from. Units are in the names; see the TOML files for sources."""
+
+    name: str = ""
+    """Of the file, without its ending."""
+    make: str
+    model: str
+    title: str
+    lens_model: str
+    sensor_format: str
+    built_in: bool = False
+    focal_length_mm: float
+    focal_length_35mm: float
+    f_number_min: float
+    f_number_max: float
+    focus_min_m: float
+    transmittance: float
+    still_default: Readout = "bin2"
+    still_buffers: int = 2
+    temperature_c: float = 25.0
+    sensor: SensorSpec
+    tolerance: LensTolerance = LensTolerance()
+    response: Response
+    readout: dict[Readout, ReadoutTiming]
+    start_up: StartUp = StartUp()
+    power_mw: dict[str, float] = {}
+
+
+def definitions() -> list[str]:
+    """Names of the definitions shipped with the package."""
+    return sorted(f.name[:-5] for f in _FOLDER.iterdir() if f.name.endswith(".toml"))
+
+
+def load_definition(name_or_path: str | Path) -> Definition:
+    """The definition of that name, or of a TOML file.
+
+    Raises
+    ------
+    SettingError : no definition has that name
+    FileError : the file cannot be read or says something impossible; the message names the entry
+    """
+    text_name = str(name_or_path)
+    if text_name in definitions():
+        text = _FOLDER.joinpath(f"{text_name}.toml").read_text("utf-8")
+        stem = text_name
+    else:
+        path = Path(name_or_path)
+        if path.suffix != ".toml":
+            expected = ", ".join(definitions()) + ", or the path of a .toml file"
+            raise SettingError("camera", text_name, expected)
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(path, f"this camera definition cannot be read: {error}") from error
+        stem = path.stem
+    try:
+        definition = msgspec.convert({"name": stem, **tomllib.loads(text)}, Definition)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(text_name, f"no valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise FileError(text_name, f"this camera definition has a fault: {error}") from error
+    _check(definition, text_name)
+    spectral_response(definition)
+    return definition
+
+
+def _check(d: Definition, where: str) -> None:
+    s = d.sensor
+    positive = {
+        "focal_length_mm": d.focal_length_mm,
+        "focal_length_35mm": d.focal_length_35mm,
+        "f_number_min": d.f_number_min,
+        "sensor.pitch_um": s.pitch_um,
+        "sensor.full_well_e": s.full_well_e,
+        "sensor.dn_per_electron": s.dn_per_electron,
+        "sensor.dark_doubling_c": s.dark_doubling_c,
+        "sensor.base_iso": s.base_iso,
+        "sensor.exposure_min_s": s.exposure_min_s,
+        **{f"readout.{n}.readout_s": t.readout_s for n, t in d.readout.items()},
+        **{f"readout.{n}.frame_rate_max": t.frame_rate_max for n, t in d.readout.items()},
+    }
+    not_negative = {
+        f"sensor.{name}": getattr(s, name)
+        for name in (
+            "black_dn", "read_noise_e", "adc_noise_e", "dark_current_e_s", "prnu", "dsnu_e",
+            "defects_per_million",
+        )
+    }  # fmt: skip
+    faults = [
+        *(f"{k} is {v}; it must be more than 0" for k, v in positive.items() if not 0 < v < 1e9),
+        *(f"{k} is {v}; it must be 0 or more" for k, v in not_negative.items() if not 0 <= v < 1e9),
+    ]
+    if not 0 < d.transmittance <= 1 or not 0 < d.response.peak_qe <= 1:
+        faults.append("transmittance and response.peak_qe must be more than 0 and at most 1")
+    if d.f_number_max < d.f_number_min:
+        faults.append("f_number_max is less than f_number_min")
+    if not d.focus_min_m >= 4e-3 * d.focal_length_mm:
+        faults.append("focus_min_m is nearer than four focal lengths")
+    if s.gain_max < 1 or s.exposure_max_s < s.exposure_min_s or not s.bits:
+        faults.append("sensor.gain_max, exposure_max_s or bits leave nothing to set")
+    if s.width <= 0 or s.height <= 0 or s.width % 16 or s.height % 8 or s.width * s.height > 4e8:
+        faults.append("sensor.width must be a multiple of 16, height of 8, at most 400 MP in all")
+    if s.read_noise_e < 1.0:
+        faults.append("sensor.read_noise_e is less than 1 e-, which the noise model cannot tell")
+    if sorted("".join(s.cfa)) != sorted("RGGB") or any(len(row) != 2 for row in s.cfa):
+        faults.append('sensor.cfa must be a Bayer pattern such as ["RG", "GB"]')
+    if set(d.readout) != set(BINNING):
+        faults.append("readout must have full, bin2 and bin4")
+    if faults:
+        raise FileError(where, "this camera definition has a fault: " + "; ".join(faults))
+
+
+def spectral_response(definition: Definition) -> SpectralResponse:
+    """Electrons per photon of the nominal sensor, filters included.
+
+    Raises
+    ------
+    FileError : there is no such table, or it is no table of rising wavelengths
+    """
+    table = definition.response.table
+    try:
+        if table.endswith(".csv"):
+            text = Path(table).read_text("utf-8")
+        else:
+            shipped = resources.files("modoptic.twin").joinpath("data", f"{table}.csv")
+            text = shipped.read_text("utf-8")
+        lines = [s for s in text.splitlines() if s and not s.startswith("#")]
+        values = np.array([[float(v) for v in line.split(",")] for line in lines[1:]])
+    except (OSError, ValueError) as error:
+        raise FileError(table, f"no spectral response can be read: {error}") from error
+    rising = values.ndim == 2 and values.shape[1] == 4 and (np.diff(values[:, 0]) > 0).all()
+    if not rising or values[:, 1:].max() <= 0 or values[:, 1:].min() < 0:
+        raise FileError(table, "expected rows nm, R, G, B with rising nm and values of 0 or more")
+    relative = values[:, 1:].T / values[:, 1:].max()
+    return SpectralResponse(
+        values[:, 0], np.ascontiguousarray(relative * definition.response.peak_qe)
+    )
+
+
+def camera_info(definition: Definition, serial: str) -> CameraInfo:
+    """What the manifest says of a unit with this serial number."""
+    d, s = definition, definition.sensor
+    return CameraInfo(
+        id=f"{d.name}-{serial}",
+        make=d.make,
+        model=d.model,
+        serial=serial,
+        title=d.title,
+        lens_model=d.lens_model,
+        sensor_format=d.sensor_format,
+        sensor_width=s.width,
+        sensor_height=s.height,
+        pitch_um=s.pitch_um,
+        cfa=s.cfa,
+        focal_length_mm=d.focal_length_mm,
+        focal_length_35mm=d.focal_length_35mm,
+        f_number_min=d.f_number_min,
+        f_number_max=d.f_number_max,
+        focus_min_m=d.focus_min_m,
+        base_iso=s.base_iso,
+        gain_max=s.gain_max,
+        exposure_min_s=s.exposure_min_s,
+        exposure_max_s=s.exposure_max_s,
+        bits=s.bits,
+        readouts=tuple(
+            ReadoutMode(
+                name=name,
+                width=s.width // side,
+                height=s.height // side,
+                readout_s=d.readout[name].readout_s,
+                frame_rate_max=d.readout[name].frame_rate_max,
+            )
+            for name, side in (("full", 1), ("bin2", 2), ("bin4", 4))
+        ),
+        still_default=d.still_default,
+        still_buffers=d.still_buffers,
+        built_in=d.built_in,
+        start_up=d.start_up,
+        power_mw=d.power_mw,
+    )

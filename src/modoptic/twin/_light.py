@@ -1,0 +1,144 @@
+"""The light on a twin's sensor: which samples a readout takes, and maps kept for the next shot."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.errors import DetachedError
+from modoptic.frame import Readout
+from modoptic.optics import LensState, LightRenderer, SampleGrid
+from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
+
+_MAPS_KEPT = 2  # 203 MB each at 100 MP
+_REGIONS_KEPT = 4
+
+
+class Window(NamedTuple):
+    """What is read: pixels of a readout, in the readout's own pixels."""
+
+    readout: Readout
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class _Key(NamedTuple):
+    lens: LensState
+    window: Window
+
+
+def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
+    """Where the pixels of a window lie.
+
+    A pixel of a binned readout is the average of photosites of one colour that lie two apart; it
+    sits at their middle and gathers the light of all of them.
+    """
+    side = BINNING[window.readout]
+
+    def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
+        i = np.arange(first, first + count)
+        photosite = 2 * side * (i // 2) + i % 2 + (side - 1)
+        return (photosite - (photosites - 1) / 2) * spec.pitch_um
+
+    return SampleGrid(
+        x_um=places(window.x, window.width, spec.width),
+        y_um=places(window.y, window.height, spec.height),
+        footprint_um=(2 * side - 1) * spec.pitch_um,
+        area_um2=side * side * spec.pitch_um**2,
+        cfa=spec.cfa,
+    )
+
+
+class LightMaps:
+    """Light of one scene on one sensor; safe to use from several threads.
+
+    Still maps are kept as square roots in 16 bit (203 MB at 100 MP, the last two), regions likewise
+    (the last four), and the finder's preview as it is.
+    """
+
+    def __init__(self, renderer: LightRenderer, spec: SensorSpec) -> None:
+        self._renderer = renderer
+        self._spec = spec
+        self._maps: OrderedDict[_Key, CompactLight] = OrderedDict()
+        self._regions: OrderedDict[_Key, CompactLight] = OrderedDict()
+        self._preview: tuple[LensState, Light] | None = None
+        self._lock = threading.Lock()
+        self._rendering = threading.Lock()
+
+    def preview(self, lens: LensState) -> Light:
+        """Light for a whole finder frame, (3, height / 2, width / 2) in e-/s a pixel of ``bin4``."""
+        kept = self._preview
+        if kept is not None and kept[0] == lens:
+            return kept[1]
+        spec, side = self._spec, BINNING["bin4"]
+        extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
+        light = self._renderer.preview(
+            lens, spec.width // side // 2, spec.height // side // 2, extent
+        )
+        light *= np.float32(side * side * spec.pitch_um**2)
+        self._preview = (lens, light)
+        return light
+
+    def window(
+        self,
+        lens: LensState,
+        window: Window,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool],
+    ) -> CompactLight:
+        """Light for the pixels of a window; quick when it was asked for before.
+
+        Raises
+        ------
+        DetachedError : ``cancelled`` said so
+        """
+        key = _Key(lens, window)
+        if (kept := self._kept(key)) is not None:
+            return kept
+        # one at a time: two renderings at once would each take twice as long and as much memory
+        with self._rendering:
+            if (kept := self._kept(key)) is not None:
+                return kept
+            try:
+                light = self._renderer.light(
+                    lens, sample_grid(self._spec, window), progress=progress, cancel=cancelled
+                )
+            except CancelledError as error:
+                raise DetachedError("power went away while the light was computed") from error
+            made = compact(light)
+        whole = self._whole(window)
+        store, limit = (self._maps, _MAPS_KEPT) if whole else (self._regions, _REGIONS_KEPT)
+        with self._lock:
+            store[key] = made
+            while len(store) > limit:
+                store.popitem(last=False)
+        return made
+
+    def _whole(self, window: Window) -> bool:
+        side = BINNING[window.readout]
+        return window.width * side == self._spec.width and window.height * side == self._spec.height
+
+    def _kept(self, key: _Key) -> CompactLight | None:
+        window, side = key.window, BINNING[key.window.readout]
+        with self._lock:
+            for store in (self._maps, self._regions):
+                if key in store:
+                    store.move_to_end(key)
+                    return store[key]
+            size = self._spec.width // side, self._spec.height // side
+            whole = self._maps.get(key._replace(window=Window(window.readout, 0, 0, *size)))
+        if whole is None:
+            return None
+        _, x, y, width, height = window
+        return CompactLight(
+            np.ascontiguousarray(whole.codes[y : y + height, x : x + width]), whole.per_code
+        )

@@ -1,0 +1,426 @@
+"""The digital twin of a camera module: a scene, a lens and a sensor as a `Source`, in real time."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from modoptic.bands import run_bands, worker_count
+from modoptic.calibration import Calibration
+from modoptic.errors import DetachedError, SettingError
+from modoptic.frame import FrameMeta, NoiseModel, Settings
+from modoptic.optics import LensState, LightRenderer
+from modoptic.pixels import bayer_format
+from modoptic.scenes import Scene, load_scene
+from modoptic.sensor import BINNING, Light, Sensor, Shot, frame_key
+from modoptic.source import RingTurned
+from modoptic.twin._calibrations import calibration_of
+from modoptic.twin._definition import Definition, camera_info, load_definition, spectral_response
+from modoptic.twin._light import LightMaps, Window
+
+_STILL_BAND_ROWS = 256
+
+
+class Twin:
+    """One unit of a simulated camera; implements `modoptic.source.Source`.
+
+    Parameters
+    ----------
+    definition : name of a shipped definition or path of a TOML file, see `load_definition`
+    scene : what stands before the lens: a name, the path of a picture, or a `Scene`
+    seed : decides how this unit differs from the nominal, and its noise. The same seed, scene and
+        order of calls give the same pixels.
+    real_time : spend the time that exposing and reading take; without it, only computing takes time
+    unit : serial number; by default made from the seed
+    calibration : of this unit; by default the shipped one, or measured now (some seconds)
+    cache_dir : where a calibration measured now is kept for the next time
+
+    Raises
+    ------
+    SettingError, FileError : no such definition or scene, or one with a fault
+    """
+
+    def __init__(
+        self,
+        definition: str | Path | Definition,
+        scene: str | Scene = "studio",
+        *,
+        seed: int = 1,
+        real_time: bool = True,
+        unit: str | None = None,
+        calibration: Calibration | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.definition = (
+            definition if isinstance(definition, Definition) else load_definition(definition)
+        )
+        self.seed = seed
+        self.real_time = real_time
+        self.info = camera_info(self.definition, unit or f"{seed:06d}")
+        self._sensor = Sensor(self.definition.sensor, seed)
+        self._response = spectral_response(self.definition)
+        tolerance = float(np.random.default_rng([seed, 0x1E5]).standard_normal())
+        self._focal_length_mm = self.definition.focal_length_mm * (
+            1.0 + tolerance * self.definition.tolerance.focal_length
+        )
+        self._scene_lock = threading.Lock()
+        self._scene_wanted = 0
+        self._scene_loading: str | None = None
+        self._scene_error: str | None = None
+        self._use_scene(scene if isinstance(scene, Scene) else load_scene(scene))
+
+        self._lens_lock = threading.Lock()
+        self._focus_m = math.inf
+        self._f_number = self.info.f_number_min
+        self._lens_moved_ns = 0
+        self._asked: tuple[float, float] | None = None
+        self._ring_sequence = 0
+        self._listeners: list[Callable[[RingTurned], None]] = []
+
+        self._off = threading.Event()
+        self._off.set()
+        self._boots = 0
+        self._frames = 0
+        self._last: tuple[Settings, int, int] | None = None
+        self.calibration = calibration or calibration_of(
+            self.definition, self.info, seed, cache_dir
+        )
+
+    # --- what hands do
+
+    @property
+    def scene(self) -> Scene:
+        """What stands before the lens now."""
+        return self._scene
+
+    @property
+    def scene_loading(self) -> str | None:
+        """Name of the scene that takes its place when it is ready, or None."""
+        return self._scene_loading
+
+    @property
+    def scene_error(self) -> str | None:
+        """Why the last scene asked for could not be loaded, or None."""
+        return self._scene_error
+
+    @property
+    def focus_distance_m(self) -> float:
+        """Where the lens stands now."""
+        return self._focus_m
+
+    def turn_ring(self, focus_distance_m: float) -> None:
+        """Turn the focus ring by hand: the lens moves at once, and listeners are told.
+
+        Raises
+        ------
+        SettingError : no number, or not more than 0
+        """
+        distance = _number("focus distance", focus_distance_m, "a distance in metres, or infinity")
+        if distance <= 0:
+            raise SettingError("focus distance", focus_distance_m, "more than 0 m")
+        with self._lens_lock:
+            self._move(max(distance, self.info.focus_min_m), None)
+            self._ring_sequence += 1
+            event = RingTurned(
+                sequence=self._ring_sequence,
+                focus_distance_m=self._focus_m,
+                at_ns=self._lens_moved_ns,
+            )
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(event)
+
+    def set_scene(self, scene: str | Scene) -> threading.Thread:
+        """Put something else before the lens; the old scene stays until the new one is ready.
+
+        Returns the thread that loads it. The last scene asked for wins.
+        """
+        with self._scene_lock:
+            self._scene_wanted += 1
+            wanted = self._scene_wanted
+            self._scene_loading = scene if isinstance(scene, str) else scene.name
+            self._scene_error = None
+
+        def load() -> None:
+            error = None
+            try:
+                ready = scene if isinstance(scene, Scene) else load_scene(scene)
+                with self._scene_lock:
+                    if wanted == self._scene_wanted:
+                        self._use_scene(ready)
+            except Exception as problem:
+                error = str(problem)
+            with self._scene_lock:
+                if wanted == self._scene_wanted:
+                    self._scene_loading, self._scene_error = None, error
+
+        thread = threading.Thread(target=load, name="twin-scene", daemon=True)
+        thread.start()
+        return thread
+
+    # --- Source
+
+    def start(self) -> None:
+        """Power is on. Spends ``start_up.sensor_s`` in real time.
+
+        Raises
+        ------
+        DetachedError : power went away meanwhile
+        """
+        self._boots += 1
+        self._frames = 0
+        self._last = None
+        self._off = threading.Event()
+        self._wait_until(self._off, time.monotonic_ns() + int(self.info.start_up.sensor_s * 1e9))
+
+    def stop(self) -> None:
+        self._off.set()
+
+    def close(self) -> None:
+        self._off.set()
+        with self._lens_lock:
+            self._listeners.clear()
+
+    def in_force(self, settings: Settings) -> Settings:
+        info = self.info
+        if settings.readout not in BINNING:
+            raise SettingError("readout", settings.readout, ", ".join(BINNING), info.title)
+        if settings.bits not in info.bits:
+            expected = " or ".join(map(str, info.bits))
+            raise SettingError("bits", settings.bits, expected, info.title)
+        exposure = _number("exposure", settings.exposure_s, "seconds")
+        gain = _number("gain", settings.gain, "a factor of 1 or more")
+        f_number = _number("f-number", settings.f_number, "a number such as 2.8")
+        focus = _number("focus distance", settings.focus_distance_m, "metres, or infinity")
+        return msgspec.structs.replace(
+            settings,
+            exposure_s=min(max(exposure, info.exposure_min_s), info.exposure_max_s),
+            gain=min(max(gain, 1.0), info.gain_max),
+            f_number=min(max(f_number, info.f_number_min), info.f_number_max),
+            focus_distance_m=max(focus, info.focus_min_m),
+            region=self._region_in_force(settings),
+        )
+
+    def describe(self, settings: Settings) -> FrameMeta:
+        settings = self.in_force(settings)
+        info, window = self.info, self._window(settings)
+        depth = 2.0 ** (settings.bits - 12)
+        form = bayer_format(info.cfa, settings.bits, packed=True)
+        readout_s = info.readout(settings.readout).readout_s
+        whole_height = info.sensor_height // BINNING[settings.readout]
+        return FrameMeta(
+            module_id=info.id,
+            make=info.make,
+            model=info.model,
+            serial=info.serial,
+            lens_model=info.lens_model,
+            row_time_ns=round(readout_s / whole_height * 1e9),
+            settings=settings,
+            iso=info.base_iso * settings.gain,
+            focal_length_mm=info.focal_length_mm,
+            focal_length_35mm=info.focal_length_35mm,
+            width=window.width,
+            height=window.height,
+            pixel_format=form.name,
+            cfa=info.cfa,
+            black_level=(
+                (self.calibration.black_level or self.definition.sensor.black_dn) * depth,
+            ),
+            white_level=self._sensor.white_level(settings.bits),
+            noise=self._noise(settings),
+            temperature_c=self.definition.temperature_c,
+            calibration=self.calibration.digest() if self.calibration.unit else "",
+        )
+
+    def prepare(self, settings: Settings, progress: Callable[[float], None]) -> None:
+        """Compute the light of a still, so that `capture` is quick. See `Source.prepare`."""
+        settings = self.in_force(settings)
+        off = self._off
+        if settings.readout != "bin4":
+            lens = self._lens(settings.focus_distance_m, settings.f_number)
+            self._maps.window(lens, self._window(settings), progress=progress, cancelled=off.is_set)
+        progress(1.0)
+
+    def capture(
+        self, settings: Settings, out: memoryview, rows: Callable[[int], None]
+    ) -> FrameMeta:
+        """See `Source.capture`. In real time, rows are given when the readout would have them.
+
+        A still whose light was not prepared is prepared here.
+        """
+        off = self._off
+        if off.is_set():
+            raise DetachedError(f"{self.info.title} has no power; start it first")
+        settings = self.in_force(settings)
+        maps, lens, began = self._begin(settings)
+        window = self._window(settings)
+        if settings.readout == "bin4" and settings.region is None:
+            light: Light = maps.preview(lens)
+        else:
+            light = maps.window(lens, window, cancelled=off.is_set)
+            began = max(began, time.monotonic_ns() if settings.readout != "bin4" else began)
+        settings = msgspec.structs.replace(
+            settings, focus_distance_m=lens.focus_distance_m, f_number=lens.f_number
+        )
+        meta = self.describe(settings)
+        end = self._read(light, settings, window, meta, began, off, out, rows)
+        exposure_end = began + int(settings.exposure_s * 1e9)
+        self._last = (settings, exposure_end, end)
+        return msgspec.structs.replace(meta, sensor_time_ns=began, readout_end_ns=end)
+
+    def set_lens(
+        self, *, focus_distance_m: float | None = None, f_number: float | None = None
+    ) -> None:
+        info = self.info
+        if focus_distance_m is not None:
+            focus_distance_m = _number("focus distance", focus_distance_m, "metres, or infinity")
+            focus_distance_m = max(focus_distance_m, info.focus_min_m)
+        if f_number is not None:
+            f_number = _number("f-number", f_number, "a number such as 2.8")
+            f_number = min(max(f_number, info.f_number_min), info.f_number_max)
+        with self._lens_lock:
+            self._move(focus_distance_m, f_number)
+
+    def subscribe(self, listener: Callable[[RingTurned], None]) -> None:
+        with self._lens_lock:
+            self._listeners.append(listener)
+
+    # --- inside
+
+    def _use_scene(self, scene: Scene) -> None:
+        self._scene = scene
+        self._maps = LightMaps(LightRenderer(scene, self._response), self.definition.sensor)
+
+    def _move(self, focus_m: float | None, f_number: float | None) -> None:
+        """Move the lens; its lock is held."""
+        focus_m = self._focus_m if focus_m is None else focus_m
+        f_number = self._f_number if f_number is None else f_number
+        if (focus_m, f_number) != (self._focus_m, self._f_number):
+            self._focus_m, self._f_number = focus_m, f_number
+        self._lens_moved_ns = time.monotonic_ns()
+
+    def _lens(self, focus_m: float, f_number: float) -> LensState:
+        return LensState(self._focal_length_mm, f_number, focus_m, self.definition.transmittance)
+
+    def _begin(self, settings: Settings) -> tuple[LightMaps, LensState, int]:
+        """Put the lens where it shall be and begin to expose.
+
+        The finder repeats its settings; they move the lens when they change, so that an older
+        request does not turn back what a hand or `set_lens` did meanwhile. A still says where the
+        lens shall be.
+        """
+        asked = (settings.focus_distance_m, settings.f_number)
+        with self._lens_lock:
+            if settings.readout != "bin4" or asked != self._asked:
+                if asked != (self._focus_m, self._f_number):
+                    self._move(*asked)
+                self._asked = asked
+            lens = self._lens(self._focus_m, self._f_number)
+            now = time.monotonic_ns()
+            began = now
+            if self._last is not None and self._last[0].exposure_s == settings.exposure_s:
+                # while a frame is read, the rows already read expose the next one
+                exposure = int(settings.exposure_s * 1e9)
+                began = min(now, max(self._last[1], self._lens_moved_ns, now - exposure))
+            return self._maps, lens, began
+
+    def _read(
+        self,
+        light: Light,
+        settings: Settings,
+        window: Window,
+        meta: FrameMeta,
+        began: int,
+        off: threading.Event,
+        out: memoryview,
+        rows: Callable[[int], None],
+    ) -> int:
+        """Make noise and pack, band by band; returns when the last row was read."""
+        form = bayer_format(self.info.cfa, settings.bits, packed=True)
+        row_bytes = form.row_bytes(window.width)
+        size = row_bytes * window.height
+        if len(out) < size:
+            raise SettingError("frame buffer", f"{len(out)} bytes", f"{size} bytes")
+        packed = np.frombuffer(out, np.uint8, size).reshape(window.height, row_bytes)
+        self._frames += 1
+        shot = Shot(
+            exposure_s=settings.exposure_s,
+            gain=settings.gain,
+            readout=settings.readout,
+            bits=settings.bits,
+            origin=(window.x, window.y),
+            temperature_c=self.definition.temperature_c,
+            key=frame_key(self.info.id, self._boots, self._frames),
+        )
+        exposed = began + int(settings.exposure_s * 1e9)
+        if self._last is not None:
+            # the converter is busy with the frame before
+            exposed = max(exposed, self._last[2])
+
+        def work(first: int, end: int) -> None:
+            if off.is_set():
+                raise DetachedError("power went away while a frame was read")
+            self._sensor.expose(light, shot, packed, (first, end))
+
+        def done(count: int) -> None:
+            self._wait_until(off, exposed + count * meta.row_time_ns)
+            rows(count)
+
+        band = min(_STILL_BAND_ROWS, max(16, math.ceil(window.height / (4 * worker_count()))))
+        run_bands(work, window.height, band, done=done)
+        return time.monotonic_ns()
+
+    def _wait_until(self, off: threading.Event, moment_ns: int) -> None:
+        left = moment_ns - time.monotonic_ns() if self.real_time else 0
+        if off.wait(left * 1e-9) if left > 0 else off.is_set():
+            raise DetachedError("power went away")
+
+    def _window(self, settings: Settings) -> Window:
+        side = BINNING[settings.readout]
+        x, y, width, height = settings.region or (
+            0, 0, self.info.sensor_width, self.info.sensor_height
+        )  # fmt: skip
+        return Window(settings.readout, x // side, y // side, width // side, height // side)
+
+    def _region_in_force(self, settings: Settings) -> tuple[int, int, int, int] | None:
+        if settings.region is None:
+            return None
+        side = BINNING[settings.readout]
+        x, y, width, height = settings.region
+        if width <= 0 or height <= 0:
+            raise SettingError("region", settings.region, "a width and a height of 1 or more")
+        left, right = _outward(x, x + width, 2 * side, 4 * side, self.info.sensor_width)
+        top, bottom = _outward(y, y + height, 2 * side, 2 * side, self.info.sensor_height)
+        return left, top, right - left, bottom - top
+
+    def _noise(self, settings: Settings) -> NoiseModel:
+        """As measured for the full readout; a binned one averages n photosites."""
+        points = self.calibration.noise
+        if not points:
+            return NoiseModel()
+        n = BINNING[settings.readout] ** 2
+        gains = np.log([p.gain for p in points])
+        at = math.log(settings.gain)
+        scale = math.exp(np.interp(at, gains, np.log([p.scale for p in points])))
+        offset = math.exp(np.interp(at, gains, np.log([p.offset for p in points])))
+        return NoiseModel(scale=scale / n, offset=offset / n)
+
+
+def _number(feature: str, value: float, expected: str) -> float:
+    if math.isnan(value):
+        raise SettingError(feature, value, expected)
+    return float(value)
+
+
+def _outward(first: int, end: int, step: int, multiple: int, size: int) -> tuple[int, int]:
+    """The smallest readable span about first .. end that lies within 0 .. size."""
+    first = min(max(first, 0), size - multiple) // step * step
+    end = min(max(end, first + 1), size)
+    length = -(-(end - first) // multiple) * multiple
+    return (first, first + length) if first + length <= size else (size - length, size)

@@ -14,6 +14,8 @@ from modoptic.errors import ModopticError, SettingError
 from modoptic.web._contracts import HandsLike
 from modoptic.web._messages import HandsRequest
 
+_SCENE_ASKED_EVERY_S = 0.25
+
 
 class HandsDesk:
     """Does what pages ask the hands to do, one after the other.
@@ -26,6 +28,7 @@ class HandsDesk:
         self._changed = changed
         self._thread = ThreadPoolExecutor(1, "web-hands")
         self.last: dict[str, Any] = {}
+        self._waiting: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
         """Read the hands' state and tell the pages."""
@@ -48,9 +51,19 @@ class HandsDesk:
         await loop.run_in_executor(self._thread, self._do, request)
         if request.hands != "turn_ring":
             await self.refresh()
+        if request.hands == "set_scene":
+            self._waiting = asyncio.create_task(self._until_lit())
 
     def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _until_lit(self) -> None:
+        # hands have no events: ask until the new scene stands before the lens
+        while self.last.get("scene_loading"):
+            await asyncio.sleep(_SCENE_ASKED_EVERY_S)
+            await self.refresh()
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = msgspec.to_builtins(dict(self._hands.state()))

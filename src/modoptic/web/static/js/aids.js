@@ -6,7 +6,7 @@ const EVERY_MS = 60;
 
 export class Aids {
   constructor() {
-    this.on = { peaking: false, zebra: false, grid: false, histogram: true, magnifier: false, ...memory.get("aids", {}), magnifier: false };
+    this.on = { peaking: false, zebra: false, grid: false, histogram: true, ...memory.get("aids", {}), magnifier: false };
     this.moving = false;
     this.overlay = $("overlay");
     this.small = document.createElement("canvas");
@@ -15,7 +15,7 @@ export class Aids {
     this.mask = document.createElement("canvas");
     this.last = 0;
     /** @type {(name: string, on: boolean) => void} */
-    this.changed = () => {};
+    this.changed = (_name, _on) => {};
     for (const button of document.querySelectorAll("[data-aid]")) {
       button.addEventListener("click", () => this.toggle(/** @type {any} */ (button).dataset.aid));
     }

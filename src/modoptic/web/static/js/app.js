@@ -1,5 +1,5 @@
 /** The camera: puts its parts together. The phone's state is drawn whole; the page keeps nothing of it. */
-import { $, Throttle, tick } from "./page.js";
+import { $, Throttle, tick, write } from "./page.js";
 import { Aids } from "./aids.js";
 import { Connection } from "./connection.js";
 import { Dock } from "./dock.js";
@@ -62,7 +62,7 @@ function closeLoupe() {
   loupeAt = "";
   send({ type: "magnify", at: null });
 }
-aids.changed = (name, on) => { if (name === "magnifier") (on ? openLoupe : closeLoupe)(); };
+aids.changed = (/** @type {string} */ name, /** @type {boolean} */ on) => { if (name === "magnifier") (on ? openLoupe : closeLoupe)(); };
 
 const focus = new Ring($("focus-ring"), {
   label: "Focus ring",
@@ -113,8 +113,8 @@ function show(next) {
     if (key !== engraved) { engraved = key; focus.engrave(focusScale(lens.focus_min_m), value); } else focus.follow(value);
     const scale = focus.scale;
     if (scale) focus.dress({ bracket: [scale.toAngle(lens.near_m), scale.toAngle(lens.far_m ?? 0)] });
-    if (!focus.held) $("focus-reading").textContent = format.distance(lens.focus_distance_m);
-    $("depth-reading").textContent = `sharp ${format.distance(lens.near_m)} – ${format.distance(lens.far_m)}`;
+    if (!focus.held) write($("focus-reading"), format.distance(lens.focus_distance_m));
+    write($("depth-reading"), `sharp ${format.distance(lens.near_m)} – ${format.distance(lens.far_m)}`);
   }
   exposure.show(state);
   aids.histogram(state.histogram, state.clipped);
@@ -128,7 +128,7 @@ function show(next) {
   const slowest = active ? 1 / active.focal_length_35mm : 1;
   const shaky = state.exposure_s && state.exposure_s.value > slowest * 1.05;
   $("warning").hidden = !shaky;
-  if (shaky) $("warning").textContent = `${format.shutter(state.exposure_s.value)}${state.exposure_s.value < 0.3 ? " s" : ""} · shake likely`;
+  if (shaky) write($("warning"), `${format.shutter(state.exposure_s.value)}${state.exposure_s.value < 0.3 ? " s" : ""} · shake likely`);
 }
 
 connection.on("state", (message) => show(message.state));

@@ -1,5 +1,5 @@
 /** The dock sheet: the phone's back, and the module that is dragged onto it and off. */
-import { $, calm, icons, iconButton, make, tick } from "./page.js";
+import { $, calm, icons, iconButton, make, tick, write } from "./page.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SEAT = [173, 232];
@@ -21,6 +21,8 @@ export class Dock {
     /** @type {any} */ this.hands = null;
     /** @type {any} */ this.state = null;
     this.at = [...SHELF];
+    this.frame = 0;
+    this.shown = "";
     this.build();
     $("dock-button").addEventListener("click", () => this.show(true));
     $("invite-button").addEventListener("click", () => this.show(true));
@@ -49,9 +51,10 @@ export class Dock {
     this.slow = make("button", { class: "switch", role: "switch", "aria-label": "Slow light", "aria-checked": "false",
       onclick: () => this.send({ type: "hands", hands: "set_line", bits_per_s: this.hands?.line ? null : 200e6 }) });
     this.scenes = make("div", { class: "choices", role: "radiogroup", "aria-label": "Scene" });
+    this.scenesLabel = make("span", {}, "Scene");
     this.rest = make("div", { class: "rest" },
       make("div", { class: "row" }, make("span", {}, "Slow light", make("small", {}, "a bad line of 0.2 Gbit/s: large photos take seconds")), this.slow),
-      make("div", { class: "row wide" }, make("span", {}, "Scene"), this.scenes));
+      make("div", { class: "row wide" }, this.scenesLabel, this.scenes));
     this.hint = make("p");
     this.sheet.append(
       make("header", {}, make("div", {}, make("h2", {}, "Snap on"), this.hint), iconButton(icons.close, "Close dock", () => this.show(false), "close")),
@@ -173,6 +176,9 @@ export class Dock {
     const { state, hands } = this;
     if (!state) return;
     const dock = state.dock;
+    const key = JSON.stringify([dock, hands, this.wanted, this.dragging, state.cameras.length]);
+    if (key === this.shown) return;
+    this.shown = key;
     const seated = this.wanted ?? this.seated;
     const wasSeated = this.shownSeated;
     this.shownSeated = seated;
@@ -193,7 +199,7 @@ export class Dock {
     this.module.setAttribute("aria-pressed", String(seated));
     this.module.style.visibility = hands || this.seated ? "visible" : "hidden";
     this.stage.querySelector("#module-name").textContent = title.toUpperCase();
-    this.hint.textContent = hands ? "Drag the module onto the ring. Pull it off at any time." : "Hold a module against the ring. Pull it off at any time.";
+    this.hint.textContent = hands ? "Drag it onto the ring. Pull it off at any time." : "Hold it against the ring. Pull it off at any time.";
     this.action.hidden = this.rest.hidden = !hands;
     this.action.textContent = seated ? "Pull off" : "Snap on";
     if (!hands) return;
@@ -203,7 +209,8 @@ export class Dock {
       this.scenes.replaceChildren(...scenes.map((/** @type {string} */ scene) => make("button", { role: "radio", "aria-label": `Scene ${scene}`, "data-scene": scene,
         onclick: () => this.send({ type: "hands", hands: "set_scene", scene }) }, scene)));
     }
-    for (const button of this.scenes.children) button.setAttribute("aria-checked", String(button.dataset.scene === hands.scene));
+    for (const button of this.scenes.children) button.setAttribute("aria-checked", String(button.dataset.scene === (hands.scene_loading || hands.scene)));
+    write(this.scenesLabel, hands.scene_loading ? "Scene · being lit" : "Scene");
   }
 
   /** What the module is and how long it took, in one line. @param {any} dock */

@@ -1,5 +1,5 @@
 /** The exposure row: bright is set by hand, grey was chosen by the camera. */
-import { $ } from "./page.js";
+import { $, write } from "./page.js";
 import * as format from "./format.js";
 import { evScale, irisScale, isoScale, shutterScale, whiteScale } from "./scales.js";
 
@@ -71,7 +71,7 @@ export class Exposure {
   write(name, value) {
     const button = document.querySelector(`[data-control="${name}"]`);
     const text = words[/** @type {keyof typeof words} */ (name)](value);
-    if (button) /** @type {any} */ (button.lastElementChild).textContent = text;
+    if (button) write(button.lastElementChild, text);
     return text;
   }
 
@@ -84,7 +84,7 @@ export class Exposure {
       const name = /** @type {keyof typeof words} */ (button.dataset.control);
       const shown = control(state, name);
       button.disabled = !shown;
-      if (!shown) { /** @type {any} */ (button.lastElementChild).textContent = "–"; continue; }
+      if (!shown) { write(button.lastElementChild, "–"); continue; }
       const fixed = shown.maximum - shown.minimum < 1e-9;
       const busy = this.open === name && (this.dial.held || performance.now() - this.dial.handAt < 600);
       const text = this.write(name, busy ? this.dial.value : shown.value);
@@ -92,7 +92,7 @@ export class Exposure {
       button.classList.toggle("auto", shown.auto && !fixed);
       button.classList.toggle("fixed", fixed);
       button.classList.toggle("open", this.open === name && name !== "f_number");
-      button.setAttribute("aria-description", `${text}, ${fixed ? "fixed" : shown.auto ? "automatic" : "by hand"}`);
+      button.ariaDescription = `${text}, ${fixed ? "fixed" : shown.auto ? "automatic" : "by hand"}`;
     }
     $("all-auto").setAttribute("aria-pressed", String(allAuto));
     this.engrave(state);

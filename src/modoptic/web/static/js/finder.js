@@ -1,5 +1,5 @@
 /** The picture: decodes what comes, draws the newest, shows the magnifier where the focus point is. */
-import { $, memory } from "./page.js";
+import { $, memory, write } from "./page.js";
 import { Decoder, unpack } from "./frames.js";
 import * as format from "./format.js";
 
@@ -15,6 +15,7 @@ export class Finder {
     this.context = this.canvas.getContext("2d", { alpha: false });
     this.loupe = $("loupe");
     this.loupeCanvas = $("loupe-picture");
+    /** @type {[number, number]} where to focus and magnify, 0..1 of the picture */
     this.point = [0.5, 0.5];
     this.drawn = 0;
     /** @type {number[]} when the last frames were drawn */
@@ -111,10 +112,10 @@ export class Finder {
     const stale = lost || old > STALE_MS;
     $("lost").hidden = !stale || (!lost && !this.drawn);
     this.frame.classList.toggle("old", stale && this.drawn > 0);
-    $("lost").firstChild.textContent = lost ? "Connection lost" : "No picture";
-    $("lost-age").textContent = this.drawn
-      ? `this picture is ${Math.max(1, Math.round(old / 1000))} s old${lost ? " · trying again" : ""}` : "trying again";
-    $("age").textContent = this.drawn && !stale ? format.age(Math.max(0, this.lateMs)) : "–";
+    write($("lost").firstChild, lost ? "Connection lost" : "No picture");
+    const again = lost ? " · trying again" : "";
+    write($("lost-age"), this.drawn ? `this picture is ${Math.max(1, Math.round(old / 1000))} s old${again}` : "trying again");
+    write($("age"), this.drawn && !stale ? format.age(Math.max(0, this.lateMs)) : "–");
   }
 }
 

@@ -8,6 +8,7 @@ export class Gallery {
     this.sheet = $("gallery");
     /** @type {any[]} */
     this.photos = [];
+    this.finished = "";
     this.count = make("span");
     this.tiles = make("div", { class: "tiles", role: "list", "aria-label": "Photos" });
     this.empty = make("p", { class: "empty" }, "No photos yet.");
@@ -80,8 +81,9 @@ export class Gallery {
     if (circle) /** @type {any} */ (circle).style.strokeDasharray = `${(100 * whole).toFixed(1)} 100`;
     const words = shot ? `${phases[/** @type {keyof typeof phases} */ (shot.phase)]}${shot.phase === "crossing" ? ` ${Math.round(shot.fraction * 100)} %` : ""}${under.length > 1 ? ` +${under.length - 1}` : ""}` : "";
     if ($("phase").textContent !== words) $("phase").textContent = words;
-    const done = shots.filter((s) => s.phase === "done").map((s) => s.name).join();
-    if (done !== this.done) { if (this.done !== undefined || done) this.load(); this.done = done; }
+    const finished = shots.filter((s) => s.phase === "done").map((s) => s.name).join();
+    if (finished !== this.finished) this.load();
+    this.finished = finished;
   }
 }
 

@@ -17,6 +17,11 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
+/** Changes a text only if it is another one, so that nothing is laid out again. @param {any} element @param {string} words */
+export function write(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
 export const icons = {
   close: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6l12 12M18 6L6 18"/></svg>',
   back: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M15 4l-8 8 8 8"/></svg>',

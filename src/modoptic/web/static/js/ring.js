@@ -32,6 +32,7 @@ export class Ring {
     this.held = false;
     this.handAt = -1e9;
     this.animation = 0;
+    this.dressed = "";
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "slider");
     canvas.setAttribute("aria-label", options.label);
@@ -124,7 +125,7 @@ export class Ring {
   grab(down) {
     if (down.button !== 0 || !this.scale) return;
     down.preventDefault();
-    this.canvas.focus({ preventScroll: true, focusVisible: false });
+    this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(down.pointerId);
     this.held = true;
     this.raw = this.scale.detents ? this.raw : this.angle;

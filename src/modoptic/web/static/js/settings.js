@@ -1,5 +1,5 @@
 /** Settings: which camera, what a photo is, how the page looks. */
-import { $, icons, iconButton, make, memory } from "./page.js";
+import { $, icons, iconButton, make, memory, write } from "./page.js";
 import * as format from "./format.js";
 
 export class Settings {
@@ -42,11 +42,11 @@ export class Settings {
     this.state = state;
     this.shown = this.part(state);
     const camera = state.cameras.find((/** @type {any} */ c) => c.id === state.active);
-    $("chip-title").textContent = camera ? `${camera.title} · ${camera.sensor_format}` : "No camera";
+    write($("chip-title"), camera ? `${camera.title} · ${camera.sensor_format}` : "No camera");
     const dock = state.dock.state;
     const dot = document.querySelector("#chip .dot");
     if (dot) dot.className = `dot ${camera && !camera.built_in ? "ready" : dock === "DETACHED" || dock === "READY" || dock === "OFF" ? "" : dock === "FAULT" || dock === "REFUSED" ? "fault" : "busy"}`;
-    $("size").textContent = format.megapixels(state.still_size);
+    write($("size"), format.megapixels(state.still_size));
     if (changed && this.isOpen) this.refresh();
   }
 

@@ -270,21 +270,25 @@ def _image_lamps(bulbs: _Bulbs, thin: ThinLens) -> _LampImages:
 
 
 class _View:
-    """One lens setting and one set of samples: renders tiles of it."""
+    """One lens setting and one set of samples: renders tiles of it.
+
+    A layer is evaluated at the coarsest points of which ``detail`` still fit into its blur disc;
+    diffraction counts from ``airy_from`` times the distance of those points on.
+    """
 
     def __init__(
         self, thin: ThinLens, sources: Sequence[_Direct | _Cached | _LampImages],
-        tx: DoubleArray, ty: DoubleArray, lattice: _Lattice, detail: float,
+        tx: DoubleArray, ty: DoubleArray, lattice: _Lattice, *, detail: float, airy_from: float,
     ) -> None:  # fmt: skip
         self.thin, self.sources, self.tx, self.ty = thin, sources, tx, ty
-        self.lattice, self.detail = lattice, detail
+        self.lattice, self.detail, self.airy_from = lattice, detail, airy_from
         self._taps: dict[float, FloatArray] = {}
 
     def _line_spread(self, step: float) -> FloatArray | None:
         """Diffraction at this sampling, or None where it is too fine to matter."""
         if step not in self._taps:
             step_um = step * self.thin.image_distance_m * 1e6
-            if 0.55 * self.thin.f_number < 0.25 * step_um:
+            if 0.55 * self.thin.f_number < self.airy_from * step_um:
                 self._taps[step] = np.ones(1, np.float32)
             else:
                 self._taps[step] = line_spread(self.thin.f_number, step_um)
@@ -438,7 +442,7 @@ class LightRenderer:
                 sources.append(_image_lamps(part, thin))
             else:
                 sources.append(_Direct(part, lattice, thin.image_distance_m))
-        view = _View(thin, sources, tx, ty, lattice, 8.0)
+        view = _View(thin, sources, tx, ty, lattice, detail=8.0, airy_from=0.25)
         pattern = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         height, width = ty.size, tx.size
         out = np.empty((height, width), np.float32)
@@ -493,7 +497,15 @@ class LightRenderer:
                 sources.append(_image_lamps(part, thin))
             else:
                 sources.append(part.at(thin.image_distance_m))
-        view = _View(thin, sources, tx, ty, _Lattice(float(tx[0]), float(ty[0]), step), 5.0)
+        view = _View(
+            thin,
+            sources,
+            tx,
+            ty,
+            _Lattice(float(tx[0]), float(ty[0]), step),
+            detail=5.0,
+            airy_from=0.6,
+        )
         out = np.empty((3, height, width), np.float32)
 
         def work(first: int, end: int) -> None:

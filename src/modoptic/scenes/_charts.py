@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from modoptic.errors import SettingError
@@ -86,7 +88,10 @@ def chart(
     _check(distance_m)
     half = 0.494 * distance_m, 0.3707 * distance_m
     basis = _one(_light(light, luminance_cd_m2))
-    layer = ShadedLayer("chart", kinds.CHART, basis, distance_m, params=(*half, angle_degrees))
+    angle = math.radians(angle_degrees)
+    layer = ShadedLayer(
+        "chart", kinds.CHART, basis, distance_m, params=(*half, math.cos(angle), math.sin(angle))
+    )
     return Scene(
         "chart",
         "Slanted edges and a Siemens star",

@@ -19,6 +19,8 @@ from numba import njit  # pyright: ignore[reportUnknownVariableType]
 FloatArray = npt.NDArray[np.float32]
 Rgba = tuple[float, float, float, float]
 
+_COS5, _SIN5 = math.cos(math.radians(5.0)), math.sin(math.radians(5.0))
+
 RECT, WALL, TABLE, CARD, BOOKS, MUG, FRUIT, LEAVES, BOTTLE, SHADE, CHART, POT = range(12)
 
 
@@ -114,23 +116,24 @@ def _print(
     levels: npt.NDArray[np.int64],
     u: float,
     v: float,
-    box: FloatArray,
+    items: FloatArray,
+    n: int,
     fp: float,
 ) -> float:
-    """Ink coverage 0..1 of a text; box: left, top, width in m, then its place in the atlas."""
-    scale = box[5] / box[2]
-    x = (u - box[0]) * scale
-    y = (v - box[1]) * scale
-    if x < 0.0 or y < 0.0 or x >= box[5] or y >= box[6]:
+    """Ink coverage 0..1 of a text; item n: left, top, width in m, its place in the atlas."""
+    scale = items[n, 5] / items[n, 2]
+    x = (u - items[n, 0]) * scale
+    y = (v - items[n, 1]) * scale
+    if x < 0.0 or y < 0.0 or x >= items[n, 5] or y >= items[n, 6]:
         return 0.0
     size = max(fp * scale, 1.0)
     level = math.log2(size)
     k = min(int(level), levels.shape[0] - 2)
     part = min(level - k, 1.0)
-    a = _texel(atlas, levels, k, x + box[3], y + box[4])
+    a = _texel(atlas, levels, k, x + items[n, 3], y + items[n, 4])
     if part < 0.02:
         return a
-    return a + (_texel(atlas, levels, k + 1, x + box[3], y + box[4]) - a) * part
+    return a + (_texel(atlas, levels, k + 1, x + items[n, 3], y + items[n, 4]) - a) * part
 
 
 @_jit
@@ -295,9 +298,10 @@ def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatA
 @_jit
 def _star(u: float, v: float, radius: float, cycles: float, fp: float) -> float:
     """Dark share of a Siemens star; grey where its spokes are finer than the footprint."""
-    d = math.sqrt(u * u + v * v)
-    if d < 1e-9:
-        return 0.5
+    d2 = u * u + v * v
+    if d2 > (radius + fp) * (radius + fp):
+        return 0.0
+    d = max(math.sqrt(d2), 1e-9)
     angle = math.atan2(v, u) * (cycles / (2.0 * math.pi))
     return _stripes(angle, 1.0, 0.5, min(fp * cycles / (2.0 * math.pi * d), 64.0)) * _inside(
         radius - d, fp
@@ -305,11 +309,12 @@ def _star(u: float, v: float, radius: float, cycles: float, fp: float) -> float:
 
 
 @_jit
-def _edge(u: float, v: float, half: float, degrees: float, fp: float) -> float:
-    """Dark share of a square turned by some degrees: the slanted edge of ISO 12233."""
-    a = math.radians(degrees)
-    p = u * math.cos(a) + v * math.sin(a)
-    q = v * math.cos(a) - u * math.sin(a)
+def _edge(u: float, v: float, half: float, ca: float, sa: float, fp: float) -> float:
+    """Dark share of a square turned by an angle (its cosine, sine): the slanted edge, ISO 12233."""
+    if u * u + v * v > 2.0 * (half + fp) * (half + fp):
+        return 0.0
+    p = u * ca + v * sa
+    q = v * ca - u * sa
     return _box(p, -half, half, fp) * _box(q, -half, half, fp)
 
 
@@ -335,7 +340,7 @@ def _card(
     r, g, b = 0.84 * fibre, 0.82 * fibre, 0.76 * fibre
     ink = 0.0
     ink += _star(u + 0.082, v + 0.012, 0.056, 36.0, fp)
-    ink += _edge(u - 0.030, v + 0.012, 0.027, 5.0, fp)
+    ink += _edge(u - 0.030, v + 0.012, 0.027, _COS5, _SIN5, fp)
     # line pairs: 2 to 12 a millimetre is beyond 100 MP at 1 m, 1 to 6 is not
     if -0.062 < u - 0.055 < 0.09 and 0.034 < v < 0.060:
         for i in range(6):
@@ -344,8 +349,10 @@ def _card(
             inside = _box(u, left, left + 0.020, fp) * _box(v, 0.036, 0.058, fp)
             if inside > 0.0:
                 ink += inside * _stripes(u - left, period, 0.5, fp)
-    for i in range(3):
-        ink += _print(atlas, levels, u, v, items[i], fp)
+    # handing over arrays costs more than all the rest, so only where there may be print
+    if u > -0.006 and v < -0.025:
+        for i in range(3):
+            ink += _print(atlas, levels, u, v, items, i, fp)
     ink += _box(max(abs(u) * 0.70, abs(v)), 0.0975, 0.0982, fp)
     ink = 1.0 - _clip(ink) * 0.955
     r, g, b = r * ink, g * ink, b * ink
@@ -357,10 +364,10 @@ def _card(
         upper = _box(v, 0.068, 0.0795, fp) * inside
         lower = _box(v, 0.0805, 0.092, fp) * inside
         grey = 0.84 * 0.74**column
-        tone = items[3 + column // 2] if column // 2 < 7 else items[3]
-        r += (grey - r) * upper + (tone[0] - r) * lower
-        g += (grey - g) * upper + (tone[1] - g) * lower
-        b += (grey - b) * upper + (tone[2] - b) * lower
+        n = 3 + column // 2 if column < 14 else 3
+        r += (grey - r) * upper + (items[n, 0] - r) * lower
+        g += (grey - g) * upper + (items[n, 1] - g) * lower
+        b += (grey - b) * upper + (items[n, 2] - b) * lower
     light *= cover
     return r * light * 1.02, g * light, b * light * 0.96, cover
 
@@ -376,8 +383,8 @@ def _books(
 ) -> Rgba:
     """A stack of books, spines forward. Items in pairs: the book, then its title in the atlas."""
     for i in range(items.shape[0] // 2):
-        book = items[2 * i]
-        mid, half, hw, off = book[0], book[1], book[2], book[3]
+        n = 2 * i
+        mid, half, hw, off = items[n, 0], items[n, 1], items[n, 2], items[n, 3]
         y = (v - mid) / half
         if abs(y) > 1.05:
             continue
@@ -392,16 +399,18 @@ def _books(
         fade = min(max(1.5 - 1.2 * fp / pitch, 0.0), 1.0)
         weave = 1.0 + 0.20 * fade * math.sin(math.pi * x / pitch) * math.sin(math.pi * v / pitch)
         weave += 0.22 * _grain(x, v, 420.0, 420.0, fp, fp) + 0.16 * _grain(x, v, 45.0, 90.0, fp, fp)
-        r, g, b = book[4] * weave, book[5] * weave, book[6] * weave
+        r, g, b = items[n, 4] * weave, items[n, 5] * weave, items[n, 6] * weave
         hinge = 1.0 - 0.45 * math.exp(-(((abs(x) - hw + 0.009) / 0.0018) ** 2))
-        gilt = _print(atlas, levels, x, v - mid, items[2 * i + 1], fp)
+        gilt = 0.0
+        if abs(y) < 0.7 and abs(x) < 0.08:
+            gilt = _print(atlas, levels, x, v - mid, items, 2 * i + 1, fp)
         band = _box(abs(x), hw - 0.032, hw - 0.0305, fp) + _box(abs(x), hw - 0.0285, hw - 0.028, fp)
         gilt = _clip(gilt + band * _inside(0.86 - abs(y), fp / half))
         shine = 0.55 + 0.55 * math.exp(-(((y + 0.25) / 0.35) ** 2))
         r += (0.78 * shine - r) * gilt
         g += (0.57 * shine - g) * gilt
         b += (0.25 * shine - b) * gilt
-        light *= hinge * cover * book[7]
+        light *= hinge * cover * items[n, 7]
         return r * light, g * light, b * light, cover
     return 0.0, 0.0, 0.0, 0.0
 
@@ -424,7 +433,8 @@ def _mug(u: float, v: float, fp: float) -> Rgba:
     handle = _inside(0.0055 - abs(ring - 0.0245), fp) * _inside(u - 0.036, fp)
     if body <= 0.0 and handle <= 0.0:
         return 0.0, 0.0, 0.0, 0.0
-    speck = _grain(u, v, 800.0, 800.0, fp, fp)
+    speck = _grain(0.8 * u - 0.6 * v, 0.6 * u + 0.8 * v, 800.0, 800.0, fp, fp)
+    speck += 0.35 * _grain(0.28 * u + 0.96 * v, 0.96 * u - 0.28 * v, 2100.0, 2100.0, fp, fp)
     fleck = 1.0 - 2.4 * max(speck - 0.27, 0.0) + 0.10 * _grain(u, v, 90.0, 130.0, fp, fp)
     if body < 1.0 and handle > 0.0:
         t = (ring - 0.0245) / 0.0055
@@ -489,7 +499,7 @@ def _fruit(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
     nx, ny = u / params[0], v / params[1]
     # pores: dimples that shift the normal, compressed toward the limb
     k = 1.0 / (0.35 + 0.65 * nz)
-    px, py = u * k, v * k
+    px, py = (0.8 * u - 0.6 * v) * k, (0.6 * u + 0.8 * v) * k
     pore = _grain(px, py, 620.0, 620.0, fp * k, fp * k) + 0.6 * _grain(
         px + 9.0, py, 1500.0, 1500.0, fp * k, fp * k
     )
@@ -678,15 +688,15 @@ def _shade(u: float, v: float, fp: float) -> Rgba:
 
 @_jit
 def _chart(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
-    """Slanted edges, a Siemens star and grey steps; params: half width and height, edge angle."""
-    hw, hh, angle = params[0], params[1], params[2]
+    """Slanted edges, a Siemens star and grey steps; params: half width, height, cos, sin."""
+    hw, hh = params[0], params[1]
     paper, black = 0.80, 0.06
     ink = _star(u, v, 0.52 * hh, 72.0, fp)
     side = 0.17 * hh
     for i in range(4):
         cx = 0.68 * hw * (1.0 if i & 1 else -1.0)
         cy = 0.52 * hh * (1.0 if i & 2 else -1.0)
-        ink += _edge(u - cx, v - cy, side, angle, fp)
+        ink += _edge(u - cx, v - cy, side, params[2], params[3], fp)
     tone = paper + (black - paper) * _clip(ink)
     step = 2.0 * hw * 0.9 / 12.0
     column = math.floor((u + 0.9 * hw) / step)

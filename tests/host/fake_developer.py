@@ -16,6 +16,7 @@ import msgspec
 from modoptic.host._pipe import Abandon, DevelopJob, Kept, Pipe, Progress, Saved, ToDeveloper, Whole
 
 how, mark, descriptor = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+jobs: dict[int, tuple[DevelopJob, bytes]] = {}
 pipe = Pipe(socket.socket(fileno=descriptor))
 while (received := pipe.receive()) is not None:
     message = msgspec.msgpack.decode(received[0], type=ToDeveloper)
@@ -24,10 +25,13 @@ while (received := pipe.receive()) is not None:
             mark.touch()
             os._exit(3)
         assert received[1] is not None
-        first = os.pread(received[1], 4, 0)
+        jobs[message.job] = message, os.pread(received[1], 4, 0)
         os.close(received[1])
         pipe.send(Progress(job=message.job, phase="developing", fraction=0.0))
     elif isinstance(message, Whole):
-        pipe.send(Saved(job=message.job, jpeg=first.hex(), dng=None, develop_s=0.1))
+        job, first = jobs[message.job]
+        path = Path(job.folder) / f"{job.name}.jpg"
+        path.write_bytes(first)
+        pipe.send(Saved(job=job.job, jpeg=str(path), dng=None, develop_s=0.1))
     elif isinstance(message, Abandon):
         pipe.send(Kept(job=message.job, partial=None))

@@ -16,14 +16,14 @@ from modoptic.host._pipe import DevelopJob, Failed, Kept, Progress, Saved
 FAKE = str(Path(__file__).parent / "fake_developer.py")
 
 
-def job(number):
+def job(number, folder):
     return DevelopJob(
         job=number,
         name=f"MO_{number:04}",
         meta=encode_meta(FrameMeta(width=4, height=2)),
         calibration=None,
         kelvin=5500,
-        folder="/nowhere",
+        folder=str(folder),
         save_dng=False,
         dng_compression="jpeg",
     )
@@ -31,6 +31,7 @@ def job(number):
 
 class Room:
     def __init__(self, tmp_path, how):
+        self.folder = tmp_path
         self.heard = queue.SimpleQueue()
         self.room = Darkroom(self.heard.put, (sys.executable, FAKE, how, str(tmp_path / "mark")))
         self.raw = os.memfd_create("raw")
@@ -52,7 +53,7 @@ def room(tmp_path, request):
 
 
 def develop(room, number=1):
-    room.room.develop(job(number), room.raw)
+    room.room.develop(job(number, room.folder), room.raw)
     room.room.rows(number, 2)
     room.room.whole(number, encode_meta(FrameMeta(width=4, height=2)))
 
@@ -60,7 +61,9 @@ def develop(room, number=1):
 @pytest.mark.parametrize("room", ["well"], indirect=True)
 def test_the_raw_is_read_through_its_descriptor(room):
     develop(room)
-    assert room.end() == Saved(job=1, jpeg="01020304", dng=None, develop_s=0.1)
+    saved = room.end()
+    assert isinstance(saved, Saved)
+    assert Path(saved.jpeg).read_bytes() == b"\x01\x02\x03\x04"
 
 
 @pytest.mark.parametrize("room", ["crash-once"], indirect=True)
@@ -81,7 +84,7 @@ def test_a_second_death_is_reported_and_the_room_goes_on(room):
 
 @pytest.mark.parametrize("room", ["well"], indirect=True)
 def test_an_abandoned_job_says_what_was_kept(room):
-    room.room.develop(job(1), room.raw)
+    room.room.develop(job(1, room.folder), room.raw)
     room.room.abandon(1, "taken off")
     assert room.end() == Kept(job=1, partial=None)
 

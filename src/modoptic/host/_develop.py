@@ -11,18 +11,21 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from modoptic.errors import DetachedError, StorageError
+from modoptic.files import atomic_write
 from modoptic.frame import Frame, FrameMeta
 from modoptic.host._pipe import DevelopJob, Progress, Saved
 from modoptic.isp import Develop, develop_to
-from modoptic.photo import StripEncoder, finish_jpeg
+from modoptic.photo import Gallery, StripEncoder, exif_block, srgb_icc
 from modoptic.rawfile import write_dng
 
 QUALITY = 92
 _WHOLE_WITHIN_S = 60.0
-_LEAST_ROWS = 64
+_PREVIEW_SIDE = 1024
+_THUMBNAIL_SIDE = 160
 
 
 class Raw:
@@ -51,6 +54,14 @@ class Raw:
             raise DetachedError("the end of the picture did not arrive") from None
 
 
+def load() -> None:
+    """Load compiled kernels and codecs, so that the first photo need not wait for them."""
+    meta = FrameMeta(width=64, height=64)
+    encoder = StripEncoder(64, 64, QUALITY)
+    develop_to(encoder.add, Frame(meta, bytes(64 * 64 * 3 // 2)), Develop(white_balance=5500.0))
+    encoder.finish()
+
+
 def develop_to_files(job: DevelopJob, raw: Raw, report: Callable[[Progress], None]) -> Saved:
     """Develop, and save what the job asks for, synced.
 
@@ -62,6 +73,11 @@ def develop_to_files(job: DevelopJob, raw: Raw, report: Callable[[Progress], Non
     frame = raw.frame
     folder = Path(job.folder)
     encoder = StripEncoder(frame.width, frame.height, QUALITY)
+    preview = _Preview(frame.width, frame.height)
+
+    def strip(first: int, rgb: npt.NDArray[np.uint8]) -> None:
+        encoder.add(first, rgb)
+        preview.add(first, rgb)
 
     def progress(phase: str, fraction: float) -> None:
         report(
@@ -73,7 +89,7 @@ def develop_to_files(job: DevelopJob, raw: Raw, report: Callable[[Progress], Non
         )
 
     develop_to(
-        encoder.add,
+        strip,
         frame,
         Develop(),
         calibration=job.calibration,
@@ -83,14 +99,21 @@ def develop_to_files(job: DevelopJob, raw: Raw, report: Callable[[Progress], Non
     whole_s = time.monotonic()
     progress("saving", 0.0)
     jpeg = folder / f"{job.name}.jpg"
-    finish_jpeg(jpeg, encoder, frame.meta)
+    exif = exif_block(frame.meta, thumbnail=preview.thumbnail())
+    atomic_write(jpeg, encoder.finish(exif, srgb_icc()))
     develop_s = time.monotonic() - whole_s
     dng, problem = None, ""
     if job.save_dng:
         progress("saving", 0.3)
         wanted = folder / f"{job.name}.dng"
         try:
-            write_dng(wanted, frame, job.calibration, compression=job.dng_compression)
+            write_dng(
+                wanted,
+                frame,
+                job.calibration,
+                compression=job.dng_compression,
+                preview=preview.rgb,
+            )
             dng = str(wanted)
         except StorageError as error:
             problem = str(error)  # the JPEG is safe
@@ -98,18 +121,42 @@ def develop_to_files(job: DevelopJob, raw: Raw, report: Callable[[Progress], Non
     return Saved(job=job.job, jpeg=str(jpeg), dng=dng, develop_s=develop_s, problem=problem)
 
 
-def keep_partial(job: DevelopJob, frame: Frame) -> Path | None:
-    """Save the rows of a raw that was cut off, as a DNG of that height; None where there are none.
+def keep_partial(job: DevelopJob, frame: Frame, why: str) -> Path | None:
+    """Save the rows of a raw that was cut off beside the gallery; None where they are too few.
 
     Raises
     ------
     StorageError : the folder cannot be written, or the disk is full
     """
-    rows = frame.rows_valid // 2 * 2
-    if rows < _LEAST_ROWS:
-        return None
-    path = Path(job.folder) / f"{job.name}.partial.dng"
-    meta = msgspec.structs.replace(frame.meta, height=rows)
-    part = Frame(meta, frame.data, rows_valid=rows)
-    write_dng(path, part, job.calibration, description="cut off: the module was taken away")
-    return path
+    gallery = Gallery(job.folder)
+    try:
+        return gallery.save_partial(job.name, frame, why, job.calibration)
+    finally:
+        gallery.close()
+
+
+class _Preview:
+    """A small picture that is gathered from the strips of the large one."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._step = max(2, max(width, height) // _PREVIEW_SIDE // 2 * 2)
+        self.rgb = np.zeros((height // self._step, width // self._step, 3), np.uint8)
+
+    def add(self, first: int, strip: npt.NDArray[np.uint8]) -> None:
+        """Take four of the pixels that fall on one of the preview's."""
+        step, rows = self._step, self.rgb.shape[0]
+        at = -(-first // step)
+        end = min((first + strip.shape[0]) // step, rows)
+        begin = at * step - first
+        part = strip[begin : begin + (end - at) * step : step // 2, :: step // 2]
+        part = part[:, : 2 * self.rgb.shape[1]].astype(np.uint16)
+        pairs = part[0::2] + part[1::2]
+        self.rgb[at:end] = (pairs[:, 0::2] + pairs[:, 1::2] + 2) // 4
+
+    def thumbnail(self) -> bytes:
+        """A JPEG of at most 160 pixels or a little more, as EXIF has it."""
+        step = max(1, max(self.rgb.shape) // _THUMBNAIL_SIDE)
+        small = np.ascontiguousarray(self.rgb[::step, ::step])
+        encoder = StripEncoder(small.shape[1], small.shape[0], 80)
+        encoder.add(0, small)
+        return encoder.finish()

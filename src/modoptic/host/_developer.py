@@ -21,7 +21,7 @@ import msgspec
 
 from modoptic.errors import DetachedError, ModopticError, StorageError
 from modoptic.frame import decode_meta
-from modoptic.host._develop import Raw, develop_to_files, keep_partial
+from modoptic.host._develop import Raw, develop_to_files, keep_partial, load
 from modoptic.host._pipe import (
     Abandon,
     DevelopJob,
@@ -74,6 +74,7 @@ class _Developer:
 
     def work(self) -> None:
         """Do jobs for ever."""
+        load()
         while True:
             job, raw = self._jobs.get()
             self._pipe.send(self._do(job, raw))
@@ -83,8 +84,8 @@ class _Developer:
         try:
             try:
                 return develop_to_files(job, raw, self._reporter(job.job))
-            except DetachedError:
-                partial = keep_partial(job, raw.frame)
+            except DetachedError as error:
+                partial = keep_partial(job, raw.frame, str(error))
                 return Kept(job=job.job, partial=str(partial) if partial else None)
         except StorageError as error:
             return Failed(job=job.job, text=str(error), disk=True)

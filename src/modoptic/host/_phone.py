@@ -150,6 +150,7 @@ class Phone:
         # beside one busy thread a hand-over takes 17 ms at Python's default interval, 0.13 ms so
         sys.setswitchinterval(0.0005)
         self.gallery: Gallery = gallery if isinstance(gallery, Gallery) else Gallery(gallery)
+        self._own_gallery = not isinstance(gallery, Gallery)
         self._home = home
         self._preferences = _preferences.load(home)
         self._active: _Socket | None = None
@@ -210,6 +211,8 @@ class Phone:
                 socket.link.close()
         self._loop.call(self.shots.close)
         self._darkroom.close()
+        if self._own_gallery:
+            self.gallery.close()
         self.finder.close()
         self._loop.close()
 

@@ -8,6 +8,7 @@ module does not hold anyway.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -212,9 +213,7 @@ class Shots:
         elif isinstance(message, Saved):
             self._file(shot, message)
         elif isinstance(message, Kept):
-            kept = (
-                f"; what arrived is kept in {Path(message.partial).name}" if message.partial else ""
-            )
+            kept = f"; what arrived is kept as {message.partial}" if message.partial else ""
             self._lose(shot, shot.why + kept)
         else:
             self._lose(shot, message.text, disk=message.disk)
@@ -289,6 +288,8 @@ class Shots:
         shot.phase, shot.why = "lost", why
         self._end(shot)
         name = shot.capture.name
+        with contextlib.suppress(StorageError):
+            self._gallery.give_back(name)
         if disk:
             shot.capture.fail(StorageError(self._gallery.folder, f"{name} was not saved: {why}"))
         else:

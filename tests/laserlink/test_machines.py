@@ -65,6 +65,9 @@ class Told:
     def ring_turned(self, event: RingTurned) -> None:
         self.calls.append(("ring", event))
 
+    def finder_begins(self, name: str, frame: Frame) -> None:
+        self.calls.append(("early", frame))
+
     def finder(self, name: str, frame: Frame) -> None:
         self.calls.append(("finder", name, frame.meta.frame_id))
         self.kept.append(frame)
@@ -99,6 +102,7 @@ class Corridor:
         keep: bool = False,
         still_buffers: int = 2,
         packet_bytes: int = 512,
+        early: bool = False,
     ) -> None:
         self.source = FakeSource(64, 48, still_buffers=still_buffers)
         self.source.start()
@@ -115,7 +119,8 @@ class Corridor:
         )
         self.module.sensor_ready()
         self.told = Told(keep)
-        self.host = HostMachine(manifests or ManifestStore(None), StillPool())
+        begins = self.told.finder_begins if early else None
+        self.host = HostMachine(manifests or ManifestStore(None), StillPool(), early=begins)
         self.now = 100.0
         self.fault: Callable[[list[Packet]], list[Packet]] = keep_all
         self.resent = 0
@@ -230,6 +235,26 @@ def test_finder_frames_need_credit_and_the_latest_wins() -> None:
         frame.release()
     corridor.settle(0.2)
     assert corridor.told.named("finder")[-1] == ("finder", 6)
+
+
+def test_a_frame_released_on_its_way_is_spared_and_its_memory_written_no_more() -> None:
+    corridor = Corridor(early=True).attached()
+    corridor.host.stream("finder", Settings(readout="full"))
+    corridor.talk()
+    for count in range(1, 7):
+        corridor.expose(rows=24)
+        corridor.send(4)
+        (frame,) = corridor.told.named("early")[count - 1]
+        assert isinstance(frame, Frame)
+        assert frame.rows_valid
+        frame.release()
+        frame.data[:] = 0
+        corridor.settle(0.3)
+        assert not frame.data.any()
+    assert len(corridor.freed) == 6
+    corridor.expose()
+    corridor.settle(0.3)
+    assert corridor.told.named("finder") == [("finder", 7)]
 
 
 def test_finder_and_loupe_take_turns_and_a_still_goes_in_front() -> None:
@@ -394,6 +419,24 @@ def test_detach_in_a_still_reports_it_with_what_came() -> None:
     assert corridor.told.named("detached") == [("pulled off",)]
     with pytest.raises(DetachedError):
         corridor.host.shoot(STILL)
+
+
+def test_a_still_released_on_its_way_is_lost_and_its_memory_written_no_more() -> None:
+    corridor = Corridor().attached()
+    first = corridor.host.shoot(STILL)
+    corridor.talk()
+    corridor.expose(rows=24)
+    corridor.send(4)
+    _, frame = corridor.told.named("begins")[0]
+    assert isinstance(frame, Frame)
+    frame.release()
+    second = corridor.host.shoot(STILL)
+    corridor.talk()
+    corridor.expose()
+    corridor.settle(0.3)
+    assert [call[0] for call in corridor.told.named("lost")] == [first]
+    assert corridor.told.named("done") == [(second,)]
+    assert len(corridor.freed) == 1
 
 
 def test_a_ring_event_and_the_lens() -> None:

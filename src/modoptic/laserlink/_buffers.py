@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -64,10 +65,17 @@ class StillBuffer(Frame):
         self.size = self.data.size
         self._memory: StillMemory | None = memory
         self._stills = stills
+        self._before: Callable[[], None] | None = None
+
+    def on_release(self, before: Callable[[], None]) -> None:
+        """Call ``before`` when this is released, while the memory is still its own. For the link."""
+        self._before = before
 
     def _give_back(self) -> None:
         memory, self._memory = self._memory, None
         if memory is not None:
+            if self._before is not None:
+                self._before()
             self.fd = -1
             self.data = np.empty(0, np.uint8)
             self._stills.give_back(memory)

@@ -51,7 +51,8 @@ class HostListener(Protocol):
     Called from the link's own thread, one call at a time; each must return at once.
     A listener may also have ``finder_begins(name, frame)``: the leader of a finder frame has come,
     and rows become valid from now (`Frame.wait_rows`). Every such frame ends: it is given to
-    `finder`, or it fails (`Frame.failed`) and must be released all the same.
+    `finder`, or it fails (`Frame.failed`) and must be released all the same. Releasing it before it
+    is whole tells the module to spare the rest.
     """
 
     def dock_changed(self, state: str, why: str, at_ns: int) -> None:
@@ -526,6 +527,10 @@ class HostMachine:
             still.frame_id = frame_id
             still.size = leader.size
             session.held.add(frame_id)
+            request_id = leader.request_id
+            still.frame.on_release(
+                lambda: self._enter(lambda: self._released_still(session, request_id, frame_id))
+            )
             return still.frame
         stream = session.streams.get(leader.stream)
         if stream is None:
@@ -537,14 +542,23 @@ class HostMachine:
         name = leader.stream
 
         def give_back() -> None:
-            self._enter(lambda: self._release(session, name, memory))
+            self._enter(lambda: self._release(session, name, memory, frame_id))
 
         return Frame(meta, memory, rows_valid=0, release=give_back)
 
-    def _release(self, session: _Session, name: str, memory: npt.NDArray[np.uint8]) -> None:
+    def _release(
+        self, session: _Session, name: str, memory: npt.NDArray[np.uint8], frame_id: int
+    ) -> None:
+        if session is self._session and frame_id in session.arriving:
+            self._unwanted(session, frame_id)  # released on its way: the rest shall not come
         self._pools[name].give_back(memory)
         if session is self._session:
             self._credit(name, session.streams[name])
+
+    def _released_still(self, session: _Session, request_id: int, frame_id: int) -> None:
+        if session is self._session and frame_id in session.arriving:
+            self._unwanted(session, frame_id)
+            self._lose(session, request_id, "released before it was whole")
 
     def _credit(self, name: str, stream: _Stream) -> None:
         stream.credit += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,8 @@ from modoptic.rawfile.tiff import Entry, Tag, TiffReader
 UInt16Image = npt.NDArray[np.uint16]
 Entries = dict[int, Entry]
 
+_Result = TypeVar("_Result")
+
 _CFA, _LINEAR_RAW = 32803, 34892
 _MAX_TILES = 200_000
 # Lossless JPEG spends at least a bit a sample; JPEG XL codes a flat field in next to nothing.
@@ -37,9 +39,24 @@ _INFINITE = float(0xFFFFFFFF)
 
 def read_dng(path: Path) -> RawFile:
     """The raw picture of a DNG; see `read_raw`."""
+    return _guarded(path, _read)
+
+
+def read_header(path: Path | str) -> FrameMeta:
+    """What a DNG says of itself, without its pixels: size, camera, exposure, levels.
+
+    Raises
+    ------
+    RawFileError : no DNG, damaged or hostile
+    """
+    return _guarded(Path(path), _header)
+
+
+def _guarded(path: Path, read: Callable[[TiffReader], _Result]) -> _Result:
+    """What ``read`` makes of the file; whatever goes wrong inside is the file's fault."""
     try:
         with TiffReader(path) as file:
-            return _read(file)
+            return read(file)
     except RawFileError:
         raise
     except (
@@ -66,19 +83,29 @@ def _read(file: TiffReader) -> RawFile:
     main = directories[0]
     raw = _raw_directory(file, directories)
     picture = _Picture.of(file, raw)
-    own = _own(main, picture)
-    mosaic = _mosaic(file, raw, picture)
     exif = _exif(file, main)
     camera = _camera(main)
+    own = _own(main, picture)
     if own is not None:
         meta, calibration = own
-        turned = _integer(main, Tag.ORIENTATION, meta.orientation)
-        meta = msgspec.structs.replace(meta, orientation=turned if 1 <= turned <= 8 else 1)
-        return RawFile(file.path, _own_frame(mosaic, meta), calibration, camera, exif)
-    mosaic, top, left = _cropped(mosaic, raw)
-    meta, calibration = _meta(main, raw, picture, exif, (top, left))
+        frame = _own_frame(_mosaic(file, raw, picture), meta)
+        return RawFile(file.path, frame, calibration, camera, exif)
+    crop = _crop(raw, picture)
+    meta, calibration = _meta(main, raw, picture, exif, crop)
+    mosaic = _mosaic(file, raw, picture)[crop.rows, crop.columns]
     frame = frame_of(mosaic, meta, bits_for(max(meta.white_level, picture.largest)))
     return RawFile(file.path, frame, calibration, camera, exif)
+
+
+def _header(file: TiffReader) -> FrameMeta:
+    directories = list(file.directories())
+    main = directories[0]
+    raw = _raw_directory(file, directories)
+    picture = _Picture.of(file, raw)
+    own = _own(main, picture)
+    if own is not None:
+        return own[0]
+    return _meta(main, raw, picture, _exif(file, main), _crop(raw, picture))[0]
 
 
 def _raw_directory(file: TiffReader, directories: list[Entries]) -> Entries:
@@ -244,7 +271,7 @@ def _fields(first: int, count: int, length: int, factor: int) -> list[tuple[slic
 
 def _without_deltas(raw: Entries, mosaic: UInt16Image) -> UInt16Image:
     """Take out what the black level differs by column and row (DNG BlackLevelDeltaH, DeltaV)."""
-    top, left, bottom, right = _active_area(raw, mosaic.shape)
+    top, left, bottom, right = _active_area(raw, *mosaic.shape)
     for tag, axis, length in (
         (Tag.BLACK_LEVEL_DELTA_H, 1, right - left),
         (Tag.BLACK_LEVEL_DELTA_V, 0, bottom - top),
@@ -264,19 +291,30 @@ def _without_deltas(raw: Entries, mosaic: UInt16Image) -> UInt16Image:
     return mosaic
 
 
-def _active_area(raw: Entries, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _active_area(raw: Entries, height: int, width: int) -> tuple[int, int, int, int]:
     entry = raw.get(Tag.ACTIVE_AREA)
     if entry is None:
-        return 0, 0, shape[0], shape[1]
+        return 0, 0, height, width
     top, left, bottom, right = (int(v) for v in entry.numbers)
-    if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise ValueError(f"active area {top}, {left}, {bottom}, {right} outside of the picture")
     return top, left, bottom, right
 
 
-def _cropped(mosaic: UInt16Image, raw: Entries) -> tuple[UInt16Image, int, int]:
-    """The default crop of the active area, even in size, and its offset in the active area."""
-    top, left, bottom, right = _active_area(raw, mosaic.shape)
+@dataclass(frozen=True, slots=True)
+class _Crop:
+    """What of the stored mosaic is the picture."""
+
+    rows: slice
+    columns: slice
+    y: int
+    """Offset in the active area, where patterns begin."""
+    x: int
+
+
+def _crop(raw: Entries, picture: _Picture) -> _Crop:
+    """The default crop of the active area, even in size."""
+    top, left, bottom, right = _active_area(raw, picture.height, picture.width)
     height, width = bottom - top, right - left
     x = y = 0
     origin, size = raw.get(Tag.DEFAULT_CROP_ORIGIN), raw.get(Tag.DEFAULT_CROP_SIZE)
@@ -286,11 +324,10 @@ def _cropped(mosaic: UInt16Image, raw: Entries) -> tuple[UInt16Image, int, int]:
         if not (0 <= x < x + wide <= width and 0 <= y < y + tall <= height):
             raise ValueError("default crop outside of the active area")
         width, height = wide, tall
-    top, left = top + y, left + x
-    width, height = width & ~1, height & ~1
+    top, left, width, height = top + y, left + x, width & ~1, height & ~1
     if width < 4 or height < 4:
         raise ValueError("default crop smaller than 4 x 4")
-    return mosaic[top : top + height, left : left + width], y, x
+    return _Crop(slice(top, top + height), slice(left, left + width), y, x)
 
 
 def _rolled(cells: list[Any], rows: int, columns: int, y: int, x: int) -> list[Any]:
@@ -331,18 +368,18 @@ def _meta(
     raw: Entries,
     picture: _Picture,
     exif: dict[str, Any],
-    offset: tuple[int, int],
+    crop: _Crop,
 ) -> tuple[FrameMeta, Calibration | None]:
     """What a file of another maker says, in our terms."""
-    cfa = "".join(_rolled(list(_pattern(raw)), 2, 2, *offset))
+    cfa = "".join(_rolled(list(_pattern(raw)), 2, 2, crop.y, crop.x))
     rows, columns, levels = _black(raw)
     # one value for each photosite of the 2 x 2 pattern; of larger patterns the mean
     wide = np.tile(np.array(levels).reshape(rows, columns), (2, 2))
     at = [wide[y % rows :: 2, x % columns :: 2].mean() for y, x in np.ndindex(2, 2)]
     if rows in (1, 2) and columns in (1, 2):
         at = [levels[y % rows * columns + x % columns] for y, x in np.ndindex(2, 2)]
-    black = tuple(float(v) for v in _rolled(at, 2, 2, *offset))
-    white = int(next(iter(_numbers(raw, Tag.WHITE_LEVEL, (picture.largest,)))))
+    black = tuple(float(v) for v in _rolled(at, 2, 2, crop.y, crop.x))
+    white = _integer(raw, Tag.WHITE_LEVEL, picture.largest)
     if not max(black) < white <= 65535:
         raise ValueError(f"black level {max(black):g}, white level {white}")
     noise = _numbers(raw, Tag.NOISE_PROFILE, _numbers(main, Tag.NOISE_PROFILE, ()))
@@ -358,6 +395,8 @@ def _meta(
         bits=12 if picture.largest < 4096 else 14,
     )
     meta = FrameMeta(
+        width=crop.columns.stop - crop.columns.start,
+        height=crop.rows.stop - crop.rows.start,
         make=make,
         model=model.removeprefix(make).strip() or model,
         serial=_text(main, Tag.CAMERA_SERIAL_NUMBER) or exif.get("BodySerialNumber", ""),
@@ -396,7 +435,12 @@ def _own(main: Entries, picture: _Picture) -> tuple[FrameMeta, Calibration | Non
         return None
     fits = (meta.width, meta.height) == (picture.width, picture.height)
     sane = meta.white_level > 0 and "".join(meta.cfa) in ("RGGB", "GRBG", "GBRG", "BGGR")
-    return (meta, calibration) if fits and sane else None
+    if not (fits and sane):
+        return None
+    # people turn pictures with other programs, which know the tag alone
+    turned = _integer(main, Tag.ORIENTATION, meta.orientation)
+    turned = turned if 1 <= turned <= 8 else 1
+    return msgspec.structs.replace(meta, orientation=turned), calibration
 
 
 def _own_frame(mosaic: UInt16Image, meta: FrameMeta) -> Frame:

@@ -13,7 +13,7 @@ import imagecodecs
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 from modoptic import bands, files
 from modoptic.calibration import Calibration, Matrix3
@@ -378,14 +378,14 @@ def _preview_jpeg(preview: RGB | bytes) -> bytes:
 def _jpeg_layout(jpeg: bytes) -> tuple[int, int, tuple[int, int]]:
     """Width, height and chroma subsampling of a JPEG."""
     try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg)) as picture:
             sampling = JpegImagePlugin.get_sampling(picture)
             if picture.mode != "RGB" or sampling not in (0, 1, 2):
                 raise SettingError(
                     "preview", picture.mode, "a JPEG in YCbCr, 4:4:4, 4:2:2 or 4:2:0"
                 )
             return picture.width, picture.height, ((1, 1), (2, 1), (2, 2))[sampling]
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, IndexError) as error:  # as Pillow's parsers raise
         raise SettingError("preview", f"{len(jpeg)} bytes", "a JPEG") from error
 
 

@@ -68,7 +68,7 @@ class StillBuffer(Frame):
         self._before: Callable[[], None] | None = None
 
     def on_release(self, before: Callable[[], None]) -> None:
-        """Call ``before`` when this is released, while the memory is still its own. For the link."""
+        """Call ``before`` when this is released, while it still has its memory. For the link."""
         self._before = before
 
     def _give_back(self) -> None:

@@ -48,7 +48,7 @@ class Server:
         self, phone: PhoneLike, hands: HandsLike | None, sock: socket.socket, host: str
     ) -> None:
         port: int = sock.getsockname()[1]
-        shown = "127.0.0.1" if host in ("", "0.0.0.0", "localhost") else host
+        shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         self.url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
         self.port = port
         self._phone = phone
@@ -69,6 +69,8 @@ class Server:
         if not self._started.wait(_START_S):
             self.stop()
             raise AddressError(f"the server at {self.url} did not start within {_START_S:g} s")
+        if not self._uvicorn.started:
+            raise AddressError(f"the server at {self.url} did not start; the log says why")
 
     def wait(self) -> None:
         """Block until the server is stopped (Ctrl-C gets through)."""

@@ -1,5 +1,5 @@
 /** The photos: tiles edge to edge, the strip on a desktop, the thumbnail beside the shutter. */
-import { $, icons, iconButton, make } from "./page.js";
+import { $, cover, icons, iconButton, make } from "./page.js";
 import { Photo } from "./photo.js";
 import { say } from "./notices.js";
 
@@ -23,6 +23,7 @@ export class Gallery {
   /** @param {boolean} open */
   show(open) {
     this.sheet.hidden = !open;
+    cover();
     if (open) { this.load(); this.sheet.querySelector("button").focus({ focusVisible: false }); } else $("thumb").focus({ focusVisible: false });
   }
 

@@ -34,6 +34,13 @@ export function iconButton(icon, label, onclick, extra = "") {
   return button;
 }
 
+/** What lies under the photos cannot be reached while they are open. */
+export function cover() {
+  const [camera, gallery, photo] = [document.querySelector("main"), $("gallery"), $("photo")];
+  if (camera) camera.inert = !gallery.hidden || !photo.hidden;
+  gallery.inert = !photo.hidden;
+}
+
 /** Settings of this page alone, kept by the browser where it lets us. */
 export const memory = {
   /** @param {string} key @param {any} fallback */

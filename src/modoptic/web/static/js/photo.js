@@ -1,5 +1,5 @@
 /** One photo: fit, pinch, 100 %; tiles of the real picture are fetched as they come into view. */
-import { $, icons, iconButton, make } from "./page.js";
+import { $, cover, icons, iconButton, make } from "./page.js";
 import { address } from "./gallery.js";
 import { say } from "./notices.js";
 import * as format from "./format.js";
@@ -73,12 +73,14 @@ export class Photo {
     this.dng.hidden = !(this.info.dng_bytes || this.info.dng || this.info.has_dng);
     this.write();
     this.sheet.hidden = false;
+    cover();
     this.canvas.focus({ focusVisible: false });
     this.fit();
   }
 
   close() {
     this.sheet.hidden = true;
+    cover();
     this.about.hidden = true;
     this.aboutButton.setAttribute("aria-expanded", "false");
   }

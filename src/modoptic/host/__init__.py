@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modoptic.host._capture import Capture, Photo
+    from modoptic.host._exposure import AutoExposure, Manual, Metering
     from modoptic.host._phone import Phone
+    from modoptic.host._render import FrameStats
 
-__all__ = ["Capture", "Phone", "Photo"]
+__all__ = ["AutoExposure", "Capture", "FrameStats", "Manual", "Metering", "Phone", "Photo"]
 
-_HOME = {"Capture": "_capture", "Phone": "_phone", "Photo": "_capture"}
+_HOME = {
+    "AutoExposure": "_exposure",
+    "Capture": "_capture",
+    "FrameStats": "_render",
+    "Manual": "_exposure",
+    "Metering": "_exposure",
+    "Phone": "_phone",
+    "Photo": "_capture",
+}
 
 
 def __getattr__(name: str) -> Any:

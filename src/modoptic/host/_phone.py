@@ -206,15 +206,15 @@ class Phone:
         if self._closed:
             return
         self._closed = True
+        self.finder.close()  # first: it holds frames that belong to the links
         for socket in self._sockets:
             if hasattr(socket, "link"):
                 socket.link.close()
         self._loop.call(self.shots.close)
         self._darkroom.close()
+        self._loop.close()
         if self._own_gallery:
             self.gallery.close()
-        self.finder.close()
-        self._loop.close()
 
     # what people see and do
 

@@ -14,7 +14,7 @@ from PIL import Image
 from modoptic import isp
 from modoptic.calibration import Calibration, Shading
 from modoptic.errors import DetachedError, SettingError
-from modoptic.frame import Frame, FrameMeta
+from modoptic.frame import Frame, FrameMeta, NoiseModel
 from modoptic.isp import Develop
 from modoptic.isp import _develop as room
 
@@ -221,3 +221,42 @@ def test_odd_sizes_are_developed() -> None:
     frame = Frame(meta, mosaic.reshape(-1).view(np.uint8))
     assert isp.develop(frame).shape == (67, 91, 3)
     assert isp.develop(frame, Develop(scale="half")).shape == (33, 45, 3)
+
+
+def noisy(height: int, width: int, noise: NoiseModel) -> tuple[Frame, Frame]:
+    """A step between two greys, without and with noise."""
+    x = np.arange(width)
+    light = np.where(x < width // 2, 0.05, 0.25)[None, :, None] * np.array(NEUTRAL)
+    clean = mosaicked(np.broadcast_to(64 + 4031 * light, (height, width, 3)))
+    level = (clean - 64.0) / 4031
+    spread = np.sqrt(noise.scale * level + noise.offset)
+    dn = clean + 4031 * spread * np.random.default_rng(2).standard_normal(clean.shape)
+    spotted = np.clip(np.rint(dn), 0, 4095).astype(np.uint16)
+    return frame_of(clean, noise=noise), frame_of(spotted, noise=noise)
+
+
+def test_noise_goes_and_the_edge_stays() -> None:
+    noise = NoiseModel(scale=1e-3, offset=1e-5)
+    clean, spotted = noisy(160, 240, noise)
+    wanted = isp.develop(clean).astype(float)
+    before = isp.develop(spotted).astype(float) - wanted
+    after = isp.develop(spotted, Develop(denoise=1.0)).astype(float) - wanted
+    assert after.std() < 0.5 * before.std()
+    colour = after[..., 0] - after[..., 1], before[..., 0] - before[..., 1]
+    assert colour[0].std() < 0.6 * colour[1].std()
+    # the picture is neither lighter nor darker for it
+    assert abs(after[:, 20:100].mean()) < 1.5 and abs(after[:, 140:220].mean()) < 1.5
+    kept = isp.develop(clean, Develop(denoise=1.0)).astype(float)
+    assert np.abs(kept - wanted).max() <= 3
+
+
+def test_reducing_noise_leaves_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, frame = noisy(330, 1300, NoiseModel(scale=1e-3, offset=1e-5))
+    whole = isp.develop(frame, Develop(denoise=1.0))
+    monkeypatch.setattr(room, "_DENOISE_ROWS", 48)
+    assert np.array_equal(isp.develop(frame, Develop(denoise=1.0)), whole)
+
+
+def test_without_a_noise_model_nothing_is_smoothed() -> None:
+    frame = frame_of(textured(64, 96))
+    assert np.array_equal(isp.develop(frame, Develop(denoise=1.0)), isp.develop(frame))

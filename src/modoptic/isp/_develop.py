@@ -17,7 +17,7 @@ from modoptic import bands
 from modoptic.calibration import Calibration
 from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
-from modoptic.isp import _kernel, _quads
+from modoptic.isp import _denoise, _kernel, _quads
 from modoptic.isp._color import auto_white, camera_to_srgb, neutral_from_kelvin
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
@@ -32,6 +32,10 @@ BAND_ROWS = 256
 
 _METHODS: dict[Method, int] = {"gradient": _kernel.GRADIENT, "linear": _kernel.LINEAR}
 _NO_SHADE = np.zeros(3, np.float32)
+NO_COLOURS = np.zeros((1, 1, 3), np.float32)
+_NO_MOSAIC = np.zeros((1, 1), np.uint16)
+_DENOISE_ROWS = 128
+"""Rows denoised at a time, so that a few tens of MB suffice."""
 _SMALLEST = 32
 
 
@@ -51,6 +55,9 @@ class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """1 leaves colours as measured; 0 to 2."""
     sharpening: float = 0.8
     """Amount of fine luma detail added; 0 to 3."""
+    denoise: float = 0.0
+    """Strength of noise reduction, 0 (none) to 2; 1 is right for high ISO. Needs the frame's
+    noise model, and about six times the time."""
     demosaic: Method = "gradient"
     """``gradient``: sharp, follows edges; ``linear``: Malvar's 5 x 5 filters."""
     shading: bool = True
@@ -65,6 +72,7 @@ class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             ("tint", -150.0, 150.0),
             ("saturation", 0.0, 2.0),
             ("sharpening", 0.0, 3.0),
+            ("denoise", 0.0, 2.0),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
@@ -193,6 +201,9 @@ class _Plan:
     sharpen: np.float32
     core: np.float32
     method: int
+    denoise: float
+    noise: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+    """Variance = scale * value + offset of each balanced channel, both float32 (3,)."""
     defects: npt.NDArray[np.int64]
     """(row, column) of each photosite to be replaced, sorted by row."""
 
@@ -224,8 +235,18 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
         np.float32(params.sharpening),
         np.float32(_noise_codes(meta, curve)),
         _METHODS[params.demosaic],
+        params.denoise if meta.noise.scale > 0 else 0.0,
+        _balanced_noise(meta, neutral),
         defects,
     )
+
+
+def _balanced_noise(
+    meta: FrameMeta, neutral: tuple[float, float, float]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    gain = max(neutral) / np.array(neutral)
+    scale, offset = gain * meta.noise.scale, gain**2 * meta.noise.offset
+    return scale.astype(np.float32), offset.astype(np.float32)
 
 
 def _noise_codes(meta: FrameMeta, curve: npt.NDArray[np.uint16]) -> float:
@@ -265,8 +286,31 @@ def _develop_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     _kernel.develop_rows(
         mosaic, row0, (frame.height, frame.width), plan.levels.phase, plan.levels.black,
         plan.levels.gain, plan.shade, plan.matrix, plan.curve, plan.sharpen, plan.core,
-        plan.method, first, out,
+        plan.method, first, NO_COLOURS, out,
     )  # fmt: skip
+
+
+def _denoised_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
+    size = frame.height, frame.width
+    for top, end in bands.bands(out.shape[0], _DENOISE_ROWS):
+        low = max(first + top - _denoise.REACH - 1, 0)
+        high = min(first + end + _denoise.REACH + 1, frame.height)
+        row0 = max(low - _kernel.BORDER, 0)
+        mosaic = rows_of(frame, row0, min(high + _kernel.BORDER, frame.height))
+        mosaic = _mend(mosaic, row0, plan)
+        colours = np.empty((high - low, frame.width, 3), np.float32)
+        _kernel.demosaic_rows(
+            mosaic, row0, size, plan.levels.phase, plan.levels.black, plan.levels.gain,
+            plan.shade, plan.method, low, colours,
+        )  # fmt: skip
+        _denoise.denoise_rows(
+            colours, *plan.noise, np.float32(plan.denoise), np.float32(min(plan.denoise, 1) * 0.85)
+        )
+        _kernel.develop_rows(
+            _NO_MOSAIC, low, size, plan.levels.phase, plan.levels.black, plan.levels.gain,
+            plan.shade, plan.matrix, plan.curve, plan.sharpen, plan.core, _kernel.DONE,
+            first + top, colours, out[top:end],
+        )  # fmt: skip
 
 
 def _half_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
@@ -338,13 +382,15 @@ def _run(
         rgb = place(first, end)
         if params.scale == "half":
             _half_band(frame, plan, first, rgb)
+        elif plan.denoise > 0:
+            _denoised_band(frame, plan, first, rgb)
         else:
             _develop_band(frame, plan, first, rgb)
         if sink is not None:
             sink(first, rgb)
 
     factor = 2 if params.scale == "half" else 1
-    border = 4 if params.scale == "half" else _kernel.BORDER
+    border = _kernel.BORDER + (_denoise.REACH + 1 if params.denoise else 0)
     _each_band(frame, frame.height // factor, lambda end: factor * end + border, work, progress)
 
 
@@ -432,7 +478,16 @@ def demosaic(
 
     def work(first: int, end: int) -> None:
         _kernel.demosaic_rows(
-            data, 0, (height, width), phase, black, gain, _METHODS[method], first, out[first:end]
+            data,
+            0,
+            (height, width),
+            phase,
+            black,
+            gain,
+            _NO_SHADE,
+            _METHODS[method],
+            first,
+            out[first:end],
         )
 
     bands.run_bands(work, height, BAND_ROWS)

@@ -16,7 +16,7 @@ from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _kernel, _quads
 from modoptic.isp._color import camera_to_srgb
-from modoptic.isp._develop import levels, red_position, rows_of
+from modoptic.isp._develop import NO_COLOURS, levels, red_position, rows_of
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
 __all__ = [
@@ -268,7 +268,7 @@ def loupe(
         _kernel.develop_rows(
             part, 0, part.shape, plan.phase, plan.black, plan.gain, np.zeros(3, np.float32),
             matrix, curve, np.float32(0.8), np.float32(_kernel.CODE), _kernel.GRADIENT, first,
-            out[first:end],
+            NO_COLOURS, out[first:end],
         )  # fmt: skip
 
     bands.run_bands(work, part.shape[0], -(-part.shape[0] // (2 * bands.worker_count())))

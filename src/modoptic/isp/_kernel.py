@@ -36,8 +36,8 @@ MARGIN = 16
 CURVE_SIZE = 8192
 CODE = 256
 """Steps of the curve's output for one 8 bit level."""
-GRADIENT, LINEAR = 0, 1
-"""Demosaic methods."""
+GRADIENT, LINEAR, DONE = 0, 1, 2
+"""Demosaic methods; `DONE` where the colours are given."""
 
 # Gaussians of sigma 1.5, 3 and 1.5 photosites: across a direction, along it, and for the
 # differences themselves; chosen on the odd pictures of the Kodak set
@@ -483,6 +483,17 @@ def linear_row(y, x, scratch, rgb):
 
 
 @_jit
+def _given(colours, x0, rgb):
+    """A row of given colours (width, 3) as even and odd columns (3, 2, n)."""
+    width = colours.shape[0]
+    for k in range(rgb.shape[2]):
+        for p in range(2):
+            x = _mirror(x0 + 2 * k + p, width)
+            for c in range(3):
+                rgb[c, p, k] = colours[x, c]
+
+
+@_jit
 def _take(mosaic, row0, size, phase, black, gain, shade, t, start, x0, method, ring, scratch, rgb):
     """Load pattern row ``t``; colours of row ``t - 13`` into ``rgb``."""
     height, width = size
@@ -580,8 +591,41 @@ def _store(code, x0, out):
 
 
 @_jit
+def _spread(rgb, x0, out):
+    """Colours of a row as even and odd columns (3, 2, n) to ``out`` (width, 3)."""
+    width = out.shape[0]
+    n = rgb.shape[2]
+    first = max(MARGIN, (1 - x0) // 2)
+    last = max(first, min(n - MARGIN, (width - x0) // 2))
+    for c in range(3):
+        if first > MARGIN and x0 + 2 * first == 1:
+            out[0, c] = rgb[c, 1, first - 1]
+        if last < n - MARGIN and x0 + 2 * last == width - 1:
+            out[width - 1, c] = rgb[c, 0, last]
+        place = out.reshape(-1)[3 * (x0 + 2 * first) + c :]
+        e, o = rgb[c, 0, first:], rgb[c, 1, first:]
+        for k in range(last - first):
+            place[6 * k] = e[k]
+            place[6 * k + 3] = o[k]
+
+
+@_jit
 def develop_rows(
-    mosaic, row0, size, phase, black, gain, shade, matrix, curve, sharpen, core, method, first, out
+    mosaic,
+    row0,
+    size,
+    phase,
+    black,
+    gain,
+    shade,
+    matrix,
+    curve,
+    sharpen,
+    core,
+    method,
+    first,
+    colours,
+    out,
 ):
     """Rows ``first .. first + len(out)`` of a picture.
 
@@ -590,13 +634,15 @@ def develop_rows(
     mosaic : uint16 (rows, width), DN, of the picture's rows from ``row0``; reaches `BORDER` rows
         beyond the output on both sides, except at the picture's edges
     size : (height, width) of the whole picture
-    phase : (y, x), where red lies in the 2 x 2 pattern is (-y, -x) modulo 2
+    phase : (row, column) of red in the 2 x 2 pattern
     black, gain : float32 (2, 2) by parity in the pattern; sample = (DN - black) * gain, at most 1
     shade : float32 (3,), relative illumination; zeros for none
     matrix : float32 (3, 3), balanced camera RGB to linear sRGB
     curve : uint16 (`CURVE_SIZE`,), linear 0..1 to `CODE` times the 8 bit level
     sharpen, core : amount of luma detail added; size below which it is taken for noise, in codes
-    method : `GRADIENT` or `LINEAR`
+    method : `GRADIENT`, `LINEAR` or `DONE`
+    colours : float32 (rows, width, 3), balanced camera RGB of the rows from ``row0``, one beyond
+        the output on both sides; only read with `DONE`, and then ``mosaic`` is not
     out : uint8 (rows, width, 3), sRGB
     """
     width = size[1]
@@ -616,22 +662,27 @@ def develop_rows(
     for b in range(blocks):
         x0 = 2 * (b * block - MARGIN) - phase[1]
         for t in range(start, top + out.shape[0] + BORDER):
-            _take(
-                mosaic,
-                row0,
-                size,
-                phase,
-                black,
-                gain,
-                shade,
-                t,
-                start,
-                x0,
-                method,
-                ring,
-                scratch,
-                rgb,
-            )
+            if method == DONE:
+                if t - start >= 26:
+                    row = _mirror(t - 13 - phase[0], size[0])
+                    _given(colours[row - row0], x0, rgb)
+            else:
+                _take(
+                    mosaic,
+                    row0,
+                    size,
+                    phase,
+                    black,
+                    gain,
+                    shade,
+                    t,
+                    start,
+                    x0,
+                    method,
+                    ring,
+                    scratch,
+                    rgb,
+                )
             y = t - 13
             if y < top - 1:
                 continue
@@ -660,7 +711,7 @@ def develop_rows(
 
 
 @_jit
-def demosaic_rows(mosaic, row0, size, phase, black, gain, method, first, out):
+def demosaic_rows(mosaic, row0, size, phase, black, gain, shade, method, first, out):
     """As `develop_rows`, but ``out`` is float32 (rows, width, 3), balanced camera RGB."""
     width = size[1]
     pairs = (width + phase[1] + 1) // 2
@@ -670,7 +721,6 @@ def demosaic_rows(mosaic, row0, size, phase, black, gain, method, first, out):
     ring = rings(n)
     rgb = np.zeros((3, 2, n), np.float32)
     scratch = np.zeros(n, np.float32)
-    shade = np.zeros(3, np.float32)
     top = first + phase[0]
     start = top - BORDER
     for b in range(blocks):
@@ -695,9 +745,4 @@ def demosaic_rows(mosaic, row0, size, phase, black, gain, method, first, out):
             y = t - 13 - top
             if y < 0 or y >= out.shape[0]:
                 continue
-            for c in range(3):
-                for k in range(block):
-                    for p in range(2):
-                        x = x0 + 2 * (k + MARGIN) + p
-                        if 0 <= x < width:
-                            out[y, x, c] = rgb[c, p, k + MARGIN]
+            _spread(rgb, x0, out[y])

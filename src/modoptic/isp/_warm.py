@@ -8,7 +8,7 @@ import numpy as np
 
 from modoptic import pixels
 from modoptic.calibration import Calibration, Shading
-from modoptic.frame import Frame, FrameMeta, Settings
+from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings
 from modoptic.isp._develop import Develop, demosaic, develop
 from modoptic.isp._finder import FinderKernel, FinderLook, loupe
 
@@ -19,6 +19,7 @@ def warm() -> Iterator[str]:
     meta = FrameMeta(
         width=size,
         height=size,
+        noise=NoiseModel(scale=1e-4, offset=1e-6),
         as_shot_neutral=(0.5, 1.0, 0.6),
         settings=Settings(readout="full", focus_distance_m=1.0),
     )
@@ -37,3 +38,5 @@ def warm() -> Iterator[str]:
     yield "still"
     demosaic(grey)
     yield "demosaic"
+    develop(frame, Develop(denoise=1.0))
+    yield "noise reduction"

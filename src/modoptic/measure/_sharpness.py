@@ -51,7 +51,8 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     Values must be linear in light, or the response is that of the encoded picture. Window: Tukey
     with alpha 1; edge: a polynomial of ``order``, the standard's default is 5.
 
-    Against sfrmat5, the reference code, the response is the same within 0.002 (see the tests).
+    Against sfrmat5, the reference code, the response is the same within 0.006 and the frequency
+    of SFR 50 % within 1.5 % (see the tests).
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     line_spread[1:-1] = 0.5 * (spread[2:] - spread[:-2])
     line_spread[0], line_spread[-1] = line_spread[1], line_spread[-2]
     n = spread.size
-    line_spread *= _tukey(np.arange(1, n + 1), n / 2.0, n)
+    line_spread *= _tukey(np.arange(1.0, n + 1.0), n / 2.0, n)
     half = n // 2 + 1
     modulus = np.abs(np.fft.rfft(line_spread))[:half]
     response = modulus / modulus[0] * _difference_correction(half)
@@ -98,13 +99,13 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
 
 
 def _tukey(index: FloatArray, middle: FloatArray | float, size: int) -> FloatArray:
-    """Tukey window, alpha 1, about ``middle`` (positions from 1), wide enough for the longer side."""
+    """Tukey window, alpha 1, about ``middle`` (positions from 1), wide enough for both sides."""
     width = np.maximum(middle, size - middle)
     return 0.5 * (1.0 + np.cos(np.pi * np.clip((index - middle - 0.5) / width, -1.0, 1.0)))
 
 
 def _find_edge(image: FloatArray, order: int) -> FloatArray:
-    """Column of the edge in each row, from centroids of the derivative, smoothed by a polynomial."""
+    """Column of the edge in each row: centroids of the derivative, smoothed by a polynomial."""
     height, width = image.shape
     slope = np.diff(image, axis=1, append=image[:, -1:])
     slope[:, -1] = slope[:, -2]
@@ -128,7 +129,7 @@ def _find_edge(image: FloatArray, order: int) -> FloatArray:
 
 def _edge_spread(image: FloatArray, shift: FloatArray) -> FloatArray:
     """Rows shifted onto each other, averaged in quarters of a pixel."""
-    height, width = image.shape
+    width = image.shape[1]
     size = width * _OVERSAMPLING
     bins = np.ceil((np.arange(width)[None] - shift[:, None]) * _OVERSAMPLING).astype(np.int64)
     bins -= int(np.round(-0.5 * _OVERSAMPLING * (shift.max() + shift.min())))

@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 
-BINNING: dict[str, int] = {"full": 1, "bin2": 2, "bin4": 4}
+BINNING: dict[Readout, int] = {"full": 1, "bin2": 2, "bin4": 4}
 """Side of the block of same-coloured photosites that becomes one pixel, by readout."""
 
 _BAND_ROWS = 64

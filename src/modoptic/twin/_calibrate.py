@@ -85,9 +85,9 @@ def measure_calibration(
 def _shoot(twin: Twin, settings: Settings) -> UInt16Image:
     meta = twin.describe(settings)
     size = pixel_format(meta.pixel_format).row_bytes(meta.width) * meta.height
-    data = np.empty(size, np.uint8)
+    data = bytearray(size)
     meta = twin.capture(settings, memoryview(data), lambda rows: None)
-    return Frame(meta, data).mosaic()
+    return Frame(meta, memoryview(data)).mosaic()
 
 
 def _gains(info: CameraInfo) -> list[float]:

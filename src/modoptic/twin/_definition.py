@@ -208,7 +208,7 @@ def camera_info(definition: Definition, serial: str) -> CameraInfo:
                 readout_s=d.readout[name].readout_s,
                 frame_rate_max=d.readout[name].frame_rate_max,
             )
-            for name, side in (("full", 1), ("bin2", 2), ("bin4", 4))
+            for name, side in BINNING.items()
         ),
         still_default=d.still_default,
         still_buffers=d.still_buffers,

@@ -46,7 +46,7 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
         i = np.arange(first, first + count)
         photosite = 2 * side * (i // 2) + i % 2 + (side - 1)
-        return (photosite - (photosites - 1) / 2) * spec.pitch_um
+        return np.asarray((photosite - (photosites - 1) / 2) * spec.pitch_um, np.float64)
 
     return SampleGrid(
         x_um=places(window.x, window.width, spec.width),
@@ -74,7 +74,7 @@ class LightMaps:
         self._rendering = threading.Lock()
 
     def preview(self, lens: LensState) -> Light:
-        """Light for a whole finder frame, (3, height / 2, width / 2) in e-/s a pixel of ``bin4``."""
+        """Light for a whole ``bin4`` frame, (3, height / 2, width / 2) in e-/s a pixel."""
         kept = self._preview
         if kept is not None and kept[0] == lens:
             return kept[1]

@@ -1,4 +1,4 @@
-"""Compile the kernels of a twin by using one, so that nothing is left to compile when it is used."""
+"""Compile the kernels of a twin by using one."""
 
 from __future__ import annotations
 

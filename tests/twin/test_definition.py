@@ -1,0 +1,56 @@
+"""Definitions say what is wrong with them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from modoptic.errors import FileError, SettingError
+from modoptic.twin import definitions, load_definition
+
+TEXT = resources.files("modoptic.twin").joinpath("definitions/phone-1inch.toml").read_text()
+
+
+def test_shipped_definitions_load_and_explain_their_figures() -> None:
+    for name in definitions():
+        load_definition(name)
+        text = resources.files("modoptic.twin").joinpath(f"definitions/{name}.toml").read_text()
+        assert text.count("#") > 25
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width = 8192", "width = 8191", "multiple of 16"),
+        ("width = 8192", 'width = "wide"', "sensor.width"),
+        ("prnu = 0.006", "prnu = -1", "prnu"),
+        ("prnu = 0.006", "prnoo = 0.006", "prnoo"),
+        ("full_well_e = 8700.0", "full_well_e = nan", "full_well_e"),
+        ('table = "hasselblad-l2d-20c"', 'table = "no-such"', "no-such"),
+        ("f_number_max = 1.63", "f_number_max = 1.0", "f_number_max"),
+        ('cfa = ["RG", "GB"]', 'cfa = ["RR", "GB"]', "Bayer"),
+        ("make =", "make = = ", "TOML"),
+        ("bin4 = {", "bin8 = {", "bin"),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT.replace(old, new, 1))
+    with pytest.raises(FileError, match=message):
+        load_definition(path)
+
+
+def test_a_user_definition_is_named_after_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    assert load_definition(path).name == "mine"
+
+
+def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="xiaomi-mos-35"):
+        load_definition("no-such-camera")
+    with pytest.raises(FileError, match="cannot be read"):
+        load_definition(tmp_path / "absent.toml")

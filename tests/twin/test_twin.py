@@ -1,0 +1,314 @@
+"""What a twin promises as a `Source`, and that its calibration is what its frames say."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pytest
+
+from modoptic.calibration import Calibration
+from modoptic.errors import DetachedError, SettingError
+from modoptic.frame import Frame, FrameMeta, Settings, decode_meta, encode_meta
+from modoptic.scenes import load_scene, observer
+from modoptic.sensor import BINNING, SensorSpec
+from modoptic.source import RingTurned
+from modoptic.twin import Twin, definitions, load_definition, measure_calibration, spectral_response
+from modoptic.twin._light import Window, sample_grid
+
+SMALL = Settings(readout="full", region=(4800, 3600, 512, 384), f_number=2.0, focus_distance_m=1.0)
+
+
+def shoot(twin: Twin, settings: Settings) -> Frame:
+    described = twin.describe(settings)
+    bits = 14 if described.pixel_format.endswith("14p") else 12
+    out = bytearray(described.width * described.height * bits // 8)
+    counts: list[int] = []
+    meta = twin.capture(settings, memoryview(out), counts.append)
+    assert counts == sorted(counts) and counts[-1] == meta.height
+    return Frame(meta, memoryview(out))
+
+
+@pytest.fixture
+def twin() -> Iterator[Twin]:
+    twin = Twin("xiaomi-mos-35", "flat", real_time=False)
+    twin.start()
+    yield twin
+    twin.close()
+
+
+@pytest.mark.parametrize("name", ["xiaomi-mos-35", "phone-1inch"])
+def test_what_the_definitions_say(name: str) -> None:
+    twin = Twin(name, "flat", real_time=False)
+    info = twin.info
+    sizes = {mode.name: (mode.width, mode.height) for mode in info.readouts}
+    if name == "phone-1inch":
+        assert sizes == {"full": (8192, 6144), "bin2": (4096, 3072), "bin4": (2048, 1536)}
+        assert info.built_in and info.f_number_min == info.f_number_max == 1.63
+    else:
+        assert sizes == {"full": (11648, 8736), "bin2": (5824, 4368), "bin4": (2912, 2184)}
+        assert info.sensor_width * info.pitch_um == pytest.approx(17297, abs=1)
+        assert info.start_up.sensor_s == 0.030
+    diagonal = math.hypot(info.sensor_width, info.sensor_height) * info.pitch_um * 1e-3
+    assert info.focal_length_mm * 43.267 / diagonal == pytest.approx(
+        info.focal_length_35mm, rel=0.01
+    )
+    assert twin.calibration.unit == info.id
+    assert name in definitions()
+
+
+@pytest.mark.parametrize("name", ["xiaomi-mos-35", "phone-1inch"])
+def test_base_iso_follows_from_the_response(name: str) -> None:
+    """ISO 12232: saturation based speed 78 / H_sat, H_sat in lx s of daylight."""
+    definition = load_definition(name)
+    light = load_scene("flat", light="D55")
+    radiance = light.layers[0].basis[0]  # type: ignore[union-attr]
+    electrons = spectral_response(definition).electrons(light.wavelengths_nm, radiance) * 1e-12
+    lux = 683.002 * 5.0 * float(radiance @ observer()[:, 1])
+    s = definition.sensor
+    saturation_e = min((4095 - s.black_dn) / s.dn_per_electron, s.full_well_e) / s.pitch_um**2
+    assert 78 / (saturation_e / (electrons.max() / lux)) == pytest.approx(s.base_iso, rel=0.02)
+
+
+def test_the_mean_level_is_what_radiometry_says(twin: Twin) -> None:
+    """Electrons = pi L tau QE A t / (4 N^2) on the axis, focused at infinity."""
+    settings = msgspec.structs.replace(
+        SMALL, region=(5568, 4176, 512, 384), focus_distance_m=math.inf, f_number=2.0,
+        exposure_s=1 / 400,
+    )  # fmt: skip
+    frame = shoot(twin, settings)
+    d = twin.definition
+    radiance = twin.scene.layers[0].basis[0]  # type: ignore[union-attr]
+    per_sr = spectral_response(d).electrons(twin.scene.wavelengths_nm, radiance)
+    rate = per_sr * math.pi * d.transmittance / (4 * 2.0**2) * (d.sensor.pitch_um * 1e-6) ** 2
+    mosaic = frame.mosaic().astype(float) - frame.meta.black_level[0]
+    for channel, plane in ((0, mosaic[::2, ::2]), (1, mosaic[::2, 1::2]), (2, mosaic[1::2, 1::2])):
+        expected = rate[channel] / 400 * d.sensor.dn_per_electron
+        # the unit's own tolerance of 1.5 % (one sigma) in each channel
+        assert plane.mean() == pytest.approx(expected, rel=0.06)
+
+
+def test_every_readout_and_depth_sees_the_same_light(twin: Twin) -> None:
+    levels = []
+    for readout in ("full", "bin2", "bin4"):
+        for bits in (12, 14):
+            settings = msgspec.structs.replace(
+                SMALL,
+                readout=readout,
+                bits=bits,
+                exposure_s=1 / 400,
+                region=(5312, 3984, 1024, 768),
+            )
+            frame = shoot(twin, settings)
+            side = BINNING[readout]
+            assert (frame.width, frame.height) == (1024 // side, 768 // side)
+            depth = 2 ** (bits - 12)
+            levels.append(float(frame.mosaic().mean() - frame.meta.black_level[0]) / depth)
+    whole = shoot(
+        twin, msgspec.structs.replace(SMALL, readout="bin4", region=None, exposure_s=1 / 400)
+    )
+    levels.append(float(whole.mosaic()[996:1188, 1328:1584].mean()) - whole.meta.black_level[0])
+    assert np.ptp(levels) < 0.01 * levels[0]
+
+
+def test_noise_model_of_the_calibration_tells_the_noise_of_frames(twin: Twin) -> None:
+    for readout, gain in (("full", 1.0), ("full", 6.0), ("bin2", 3.0)):
+        settings = msgspec.structs.replace(
+            SMALL,
+            readout=readout,
+            gain=gain,
+            exposure_s=1 / 400 / gain,
+            region=(5312, 3984, 1024, 768),
+        )
+        a, b = (shoot(twin, settings) for _ in range(2))
+        meta = a.meta
+        span = meta.white_level - meta.black_level[0]
+        greens = [f.mosaic()[::2, 1::2].astype(float) for f in (a, b)]
+        signal = float(greens[0].mean() - meta.black_level[0]) / span
+        variance = float((greens[0] - greens[1]).var() / 2) / span**2
+        assert variance == pytest.approx(meta.noise.scale * signal + meta.noise.offset, rel=0.05)
+
+
+def test_the_shipped_calibration_is_measured_on_the_shipped_definition() -> None:
+    again = measure_calibration("phone-1inch", seed=1)
+    shipped = Twin("phone-1inch", "flat", real_time=False).calibration
+    assert again.black_level == pytest.approx(shipped.black_level, abs=0.05)
+    assert again.defects == shipped.defects and len(again.defects) > 20
+    for a, b in zip(again.colors, shipped.colors, strict=True):
+        np.testing.assert_allclose(a.color_matrix, b.color_matrix, atol=0.01)
+    spec = load_definition("phone-1inch").sensor
+    point = again.noise[0]
+    electrons = point.scale * (4095 - again.black_level)
+    assert electrons == pytest.approx(spec.dn_per_electron, rel=0.03)
+    read = math.sqrt(point.offset) * (4095 - again.black_level) / spec.dn_per_electron
+    assert read == pytest.approx(math.hypot(spec.read_noise_e, spec.adc_noise_e), rel=0.12)
+
+
+def test_neutral_patches_come_out_neutral_and_colours_near(twin: Twin) -> None:
+    """A frame of the chart through ForwardMatrix, white balance on a grey: CIE XYZ of the patches."""
+    from modoptic import measure
+    from modoptic.scenes import colorchecker_reflectances, illuminant
+    from modoptic.twin._calibrate import _patches
+
+    twin.set_scene(load_scene("colorchecker", light="D65", distance_m=0.6)).join()
+    frame = shoot(
+        twin, Settings(readout="bin4", f_number=4.0, focus_distance_m=0.6, exposure_s=1 / 60)
+    )
+    camera = measure.patch_means(
+        frame.mosaic(), frame.meta.cfa, _patches(twin), frame.meta.black_level[0]
+    )
+    forward = np.array(twin.calibration.colors[1].forward_matrix)
+    xyz = camera / camera[20] @ forward.T
+    neutral = xyz[19:23] / xyz[19:23, 1:2]
+    np.testing.assert_allclose(neutral / [0.96422, 1, 0.82521], 1, atol=0.02)
+    light = illuminant("D65")
+    wanted = np.stack(list(colorchecker_reflectances().values())) * light @ observer()
+    white = light @ observer()
+    wanted = (
+        wanted @ measure.chromatic_adaptation(white / white[1], np.array([0.96422, 1, 0.82521])).T
+    )
+    u = xyz / xyz.sum(1, keepdims=True) - wanted / wanted.sum(1, keepdims=True)
+    assert np.abs(u[:, :2]).mean() < 0.012  # chromaticity x, y
+
+
+def test_settings_are_clamped_rounded_and_refused(twin: Twin) -> None:
+    s = twin.in_force(
+        Settings(exposure_s=1e9, gain=1e9, f_number=1.0, focus_distance_m=0.01, region=(3, 5, 9, 9))
+    )
+    assert (s.exposure_s, s.gain, s.f_number, s.focus_distance_m) == (30.0, 64.0, 1.4, 0.30)
+    x, y, width, height = s.region or (1, 1, 1, 1)
+    assert x <= 3 and y <= 5 and x + width >= 12 and y + height >= 14
+    assert width % 16 == 0 and x % 8 == 0 and y % 8 == 0
+    corner = twin.in_force(Settings(readout="full", region=(11640, 8730, 100, 100))).region
+    assert corner is not None and corner[0] + corner[2] <= 11648 and corner[1] + corner[3] <= 8736
+    assert twin.in_force(Settings(f_number=99.0)).f_number == 11.0
+    for bad in (
+        {"exposure_s": math.nan}, {"f_number": math.nan}, {"focus_distance_m": math.nan},
+        {"readout": "bin3"}, {"bits": 16}, {"region": (0, 0, 0, 4)},
+    ):  # fmt: skip
+        with pytest.raises(SettingError):
+            twin.in_force(Settings(**bad))  # type: ignore[arg-type]
+
+
+def test_metadata_is_complete(twin: Twin) -> None:
+    before = time.monotonic_ns()
+    meta = shoot(twin, msgspec.structs.replace(SMALL, gain=4.0)).meta
+    assert meta.iso == twin.info.base_iso * 4
+    assert before <= meta.sensor_time_ns <= meta.readout_end_ns <= time.monotonic_ns()
+    assert (meta.make, meta.model, meta.serial) == (twin.info.make, twin.info.model, "000001")
+    assert meta.focal_length_mm == 17.5 and meta.focal_length_35mm == 35.0
+    assert meta.white_level == 4095 and meta.black_level[0] == twin.calibration.black_level
+    assert meta.calibration == twin.calibration.digest() and meta.orientation == 1
+    assert meta.noise.scale > 0 and meta.row_time_ns == round(0.125e9 / 8736)
+    assert decode_meta(encode_meta(meta)) == meta
+    described = twin.describe(msgspec.structs.replace(SMALL, gain=4.0))
+    assert isinstance(described, FrameMeta)
+    assert described == msgspec.structs.replace(meta, sensor_time_ns=0, readout_end_ns=0)
+
+
+def test_repeatable_from_the_seed_and_unlike_between_frames_and_units() -> None:
+    def frames(seed: int) -> list[bytes]:
+        twin = Twin("phone-1inch", "flat", seed=seed, real_time=False, calibration=Calibration())
+        twin.start()
+        return [shoot(twin, SMALL).data.tobytes() for _ in range(2)]
+
+    first, second = frames(1)
+    assert [first, second] == frames(1)
+    assert first != second
+    assert frames(2)[0] != first
+
+
+def test_the_ring_moves_the_lens_at_once_and_newer_requests_win(twin: Twin) -> None:
+    heard: list[RingTurned] = []
+    twin.subscribe(heard.append)
+    finder = Settings(readout="bin4", focus_distance_m=1.0, f_number=2.0)
+    assert shoot(twin, finder).meta.settings.focus_distance_m == 1.0
+    twin.turn_ring(0.5)
+    twin.turn_ring(0.1)
+    assert [e.sequence for e in heard] == [1, 2]
+    assert heard[1].focus_distance_m == 0.30 and heard[1].at_ns >= heard[0].at_ns
+    turned = shoot(twin, finder).meta
+    assert turned.settings.focus_distance_m == 0.30
+    assert turned.sensor_time_ns >= heard[1].at_ns
+    new = msgspec.structs.replace(finder, focus_distance_m=2.0)
+    assert shoot(twin, new).meta.settings.focus_distance_m == 2.0
+    twin.set_lens(focus_distance_m=math.inf, f_number=8.0)
+    in_force = shoot(twin, new).meta.settings
+    assert (in_force.focus_distance_m, in_force.f_number) == (math.inf, 8.0)
+    with pytest.raises(SettingError):
+        twin.turn_ring(math.nan)
+
+
+def test_no_power_no_picture(twin: Twin) -> None:
+    twin.stop()
+    with pytest.raises(DetachedError):
+        shoot(twin, SMALL)
+    with pytest.raises(DetachedError):
+        twin.prepare(Settings(readout="bin2"), lambda part: None)
+    twin.start()
+    shoot(twin, SMALL)
+
+
+def test_power_away_ends_a_long_exposure_soon() -> None:
+    twin = Twin("phone-1inch", "flat", calibration=Calibration())
+    twin.start()
+    settings = msgspec.structs.replace(SMALL, exposure_s=20.0)
+    threading.Timer(0.2, twin.stop).start()
+    began = time.monotonic()
+    with pytest.raises(DetachedError):
+        shoot(twin, settings)
+    assert time.monotonic() - began < 5.0
+
+
+def test_real_time_is_spent_and_exposures_overlap_readout() -> None:
+    twin = Twin("phone-1inch", "flat", calibration=Calibration())
+    began = time.monotonic()
+    twin.start()
+    assert time.monotonic() - began >= 0.030
+    settings = Settings(readout="bin4", exposure_s=0.1)
+    metas = [shoot(twin, settings).meta for _ in range(3)]
+    for meta in metas:
+        assert meta.readout_end_ns - meta.sensor_time_ns >= 0.110e9
+    for one, two in itertools.pairwise(metas):
+        # rows are exposed again once they are read, never before
+        assert two.sensor_time_ns >= one.sensor_time_ns + 0.1e9
+        assert two.readout_end_ns > one.readout_end_ns
+
+
+def test_prepared_light_is_used_again_and_cropped(twin: Twin) -> None:
+    progress: list[float] = []
+    settings = Settings(readout="bin2", f_number=4.0, focus_distance_m=1.0, exposure_s=1 / 100)
+    twin.prepare(settings, progress.append)
+    assert progress[-1] == 1.0 and len(progress) > 5 and progress == sorted(progress)
+    again: list[float] = []
+    twin.prepare(settings, again.append)
+    assert again == [1.0]
+    frame = shoot(twin, settings)
+    assert (frame.width, frame.height) == (5824, 4368)
+
+
+def test_scene_changes_when_it_is_ready_and_a_bad_one_changes_nothing(twin: Twin) -> None:
+    bright = shoot(twin, SMALL).mosaic().mean()
+    twin.set_scene(load_scene("flat", luminance_cd_m2=10.0)).join()
+    dark = shoot(twin, SMALL).mosaic().mean()
+    assert dark < bright / 2
+    twin.set_scene("/nowhere/at-all.jpg").join()
+    assert twin.scene.name == "flat" and twin.scene_error and twin.scene_loading is None
+
+
+def test_binned_samples_lie_at_the_middle_of_their_photosites() -> None:
+    spec = load_definition("xiaomi-mos-35").sensor
+    assert isinstance(spec, SensorSpec)
+    for readout, side in BINNING.items():
+        grid = sample_grid(spec, Window(readout, 0, 0, 16, 8))
+        # red of column 0 of block 0: photosites 0, 2, ... of one colour
+        photosites = np.arange(side) * 2
+        expected = (photosites.mean() - (spec.width - 1) / 2) * spec.pitch_um
+        assert grid.x_um[0] == pytest.approx(expected)
+        assert grid.x_um[1] - grid.x_um[0] == pytest.approx(spec.pitch_um)
+        assert grid.area_um2 == pytest.approx((side * spec.pitch_um) ** 2)

@@ -230,6 +230,7 @@ class HostEnd:
             try:
                 with self._lock:
                     now = time.monotonic()
+                    carrier.tick(now)
                     more = carrier.receive(self._machine, now)
                     self._machine.settle(now)
                     carrier.send_control(self._machine.control_out())

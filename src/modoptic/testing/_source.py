@@ -91,6 +91,10 @@ class FakeSource:
         self._listeners: list[Callable[[RingTurned], None]] = []
         self._turns = 0
         self._pictures: dict[tuple[int, int, str], npt.NDArray[np.uint8]] = {}
+        # compiled before anything waits for a frame
+        pixels.pack(
+            np.zeros((1, 16), np.uint16), pixels.bayer_format(self.info.cfa, 12, packed=True)
+        )
 
     def start(self) -> None:
         if self.info.start_up.sensor_s:

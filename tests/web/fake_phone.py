@@ -200,10 +200,12 @@ class FakeGallery:
         meta = msgspec.json.decode((self.folder / f"{name}.json").read_bytes())
         w, h = image.size
         levels = max(0, math.ceil(math.log2(max(w, h) / self.tile_size))) + 1
+        files = [(kind, self.folder / f"{name}.{kind}") for kind in ("jpg", "dng")]
         return {
-            "name": name, "width": w, "height": h, "tile_size": self.tile_size, "levels": levels,
-            "jpg_bytes": (self.folder / f"{name}.jpg").stat().st_size,
-            "dng_bytes": (self.folder / f"{name}.dng").stat().st_size, **meta,
+            "name": name, "width": w, "height": h, "picture_width": w, "picture_height": h,
+            "tile_size": self.tile_size, "levels": levels,
+            "files": [{"kind": k, "name": p.name, "bytes": p.stat().st_size} for k, p in files],
+            **meta,
         }  # fmt: skip
 
     def thumbnail(self, name: str, size: int) -> bytes:
@@ -222,7 +224,7 @@ class FakeGallery:
             or y * side >= image.height
             or min(x, y) < 0
         ):
-            raise SettingError("tile", (level, x, y), "one that lies in the picture")
+            raise FileError(name, f"no such tile: level {level}, {x}, {y}")
         box = (
             x * side,
             y * side,
@@ -434,7 +436,7 @@ class FakePhone:
         state, camera = self._state, self._camera()
         assert state.lens and state.exposure_s and state.iso
         return {
-            "taken": "2026-11-22T20:50:00+00:00", "model": camera.title,
+            "taken": "2026-11-22T20:50:00+00:00", "camera": camera.title,
             "exposure_s": state.exposure_s.value,
             "iso": state.iso.value, "f_number": state.lens.f_number.value,
             "focus_distance_m": state.lens.focus_distance_m,

@@ -26,7 +26,9 @@ class Served:
 
     def photo(self, name: str) -> None:
         picture = self.phone.still_life.picture(1.2, 2.0, 17.5, 0.0)
-        self.phone.gallery.add(name, picture.resize((2000, 1500)), {"f_number": 2.0, "iso": 200})
+        self.phone.gallery.add(
+            name, picture.resize((2000, 1500)), {"f_number": 2.0, "iso": 200, "taken": "2026-11-22"}
+        )
 
     def close(self) -> None:
         self.server.stop()

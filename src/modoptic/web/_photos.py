@@ -22,7 +22,8 @@ _KINDS: dict[str, tuple[Literal["jpg", "dng"], str]] = {
     "jpg": ("jpg", "image/jpeg"),
     "dng": ("dng", "image/x-adobe-dng"),
 }
-_FOREVER = {"cache-control": "private, max-age=86400"}
+_FOREVER = {"cache-control": "private, max-age=86400"}  # pages name the version they mean
+_AGAIN = {"cache-control": "private, no-cache"}
 _NEVER = {"cache-control": "no-store"}
 
 
@@ -77,7 +78,7 @@ class Photos:
         if not await _in_thread(Path(path).is_file):
             raise NoPhotoError(f"{stem}.{suffix}")
         download = f"{stem}.{suffix}" if "download" in request.query_params else None
-        return FileResponse(path, media_type=media, filename=download, headers=_FOREVER)
+        return FileResponse(path, media_type=media, filename=download, headers=_AGAIN)
 
 
 class NoPhotoError(FileError):

@@ -55,7 +55,7 @@ export class Aids {
     if (!source) return;
     this.mask.width = WIDTH;
     this.mask.height = height;
-    this.mask.getContext("2d")?.putImageData(mark(source, this.peaks, this.on.zebra, now), 0, 0);
+    this.mask.getContext("2d")?.putImageData(mark(source, this.peaks, this.on.zebra, now, 900), 0, 0);
     this.drawOverlay();
   }
 
@@ -65,7 +65,7 @@ export class Aids {
     const source = context.getImageData(0, 0, side, side);
     const layer = document.createElement("canvas");
     layer.width = layer.height = side;
-    layer.getContext("2d")?.putImageData(mark(source, true, false, 0), 0, 0);
+    layer.getContext("2d")?.putImageData(mark(source, true, false, 0, 3600), 0, 0);
     context.drawImage(layer, 0, 0);
   }
 
@@ -112,8 +112,9 @@ export class Aids {
 /**
  * Edges that are sharp get a colour, light that is nearly clipped gets stripes.
  * @param {ImageData} source @param {boolean} peaking @param {boolean} zebra @param {number} now
+ * @param {number} threshold of peaking; the magnifier has more noise in each pixel
  */
-function mark(source, peaking, zebra, now) {
+function mark(source, peaking, zebra, now, threshold) {
   const { width, height, data } = source;
   const out = new ImageData(width, height);
   const pixels = new Uint32Array(out.data.buffer);
@@ -128,7 +129,7 @@ function mark(source, peaking, zebra, now) {
         // second differences: high where detail is fine, low on soft edges of any contrast
         const across = 2 * luma[i] - luma[i - 1] - luma[i + 1];
         const down = 2 * luma[i] - luma[i - width] - luma[i + width];
-        if (across * across + down * down > 900) pixels[i] = 0xff3ab4ff;
+        if (across * across + down * down > threshold) pixels[i] = 0xff3ab4ff;
       }
     }
   }

@@ -31,7 +31,7 @@ export class Gallery {
     try {
       const response = await fetch("/api/photos");
       if (!response.ok) throw new Error((await response.json()).problem);
-      this.photos = (await response.json()).map((/** @type {any} */ entry) => (typeof entry === "string" ? { name: entry } : entry));
+      this.photos = await response.json();
     } catch (error) {
       if (this.isOpen) say(`The photos cannot be listed: ${/** @type {Error} */ (error).message}`, "error");
       return;
@@ -43,13 +43,13 @@ export class Gallery {
     const { photos } = this;
     this.count.textContent = photos.length ? String(photos.length) : "";
     this.empty.hidden = photos.length > 0;
-    const tile = (/** @type {any} */ { name }, /** @type {number} */ size) => make("button", { "aria-label": `Photo ${name}`, onclick: () => this.photo.open(name) },
-      make("img", { src: `${address(name)}/thumb?size=${size}`, alt: "", loading: "lazy", draggable: "false" }));
+    const tile = (/** @type {any} */ photo, /** @type {number} */ size) => make("button", { "aria-label": `Photo ${photo.name}`, onclick: () => this.photo.open(photo.name) },
+      make("img", { src: `${address(photo.name)}/thumb?size=${size}&v=${version(photo)}`, alt: "", loading: "lazy", draggable: "false" }));
     this.tiles.replaceChildren(...photos.map((photo) => make("div", { role: "listitem", class: "cell" }, tile(photo, 512))));
     $("strip").replaceChildren(...photos.slice(0, 24).map((photo) => tile(photo, 256)));
     const picture = $("thumb-picture");
     picture.hidden = !photos.length;
-    if (photos.length) picture.src = `${address(photos[0].name)}/thumb?size=256`;
+    if (photos.length) picture.src = `${address(photos[0].name)}/thumb?size=256&v=${version(photos[0])}`;
     $("thumb").setAttribute("aria-description", photos.length ? `${photos.length} photos, last ${photos[0].name}` : "no photos yet");
   }
 
@@ -90,3 +90,6 @@ export class Gallery {
 
 /** @param {string} name */
 export const address = (name) => `/api/photos/${encodeURIComponent(name)}`;
+
+/** Tells two photos of the same name apart, so that the browser may keep what it fetched. @param {any} photo */
+export const version = (photo) => encodeURIComponent(`${photo.taken} ${photo.width}`);

@@ -1,6 +1,6 @@
 /** One photo: fit, pinch, 100 %; tiles of the real picture are fetched as they come into view. */
 import { $, cover, icons, iconButton, make } from "./page.js";
-import { address } from "./gallery.js";
+import { address, version } from "./gallery.js";
 import { say } from "./notices.js";
 import * as format from "./format.js";
 
@@ -15,6 +15,7 @@ export class Photo {
     this.name = "";
     /** @type {any} */ this.info = null;
     this.scale = 1;
+    this.width = this.height = 1; // of the picture that is shown: of a DNG alone its preview
     this.centre = [0, 0];
     /** @type {Map<string, ImageBitmap|null>} null while it is fetched */
     this.tiles = new Map();
@@ -56,6 +57,8 @@ export class Photo {
       const info = await response.json();
       if (!response.ok) throw new Error(info.problem);
       this.info = info;
+      this.width = info.picture_width;
+      this.height = info.picture_height;
     } catch (error) {
       say(`${name} cannot be opened: ${/** @type {Error} */ (error).message}`, "error");
       return;
@@ -65,12 +68,13 @@ export class Photo {
     this.tiles.clear();
     this.small = new Image();
     this.small.onload = () => this.draw();
-    this.small.src = `${address(name)}/thumb?size=1024`;
+    this.small.src = `${address(name)}/thumb?size=1024&v=${version(this.info)}`;
     this.title.textContent = name;
     this.canvas.setAttribute("aria-label", `Photo ${name}`);
     this.jpg.href = `/photos/${name}.jpg?download`;
     this.dng.href = `/photos/${name}.dng?download`;
-    this.dng.hidden = !(this.info.dng_bytes || this.info.dng || this.info.has_dng);
+    this.jpg.hidden = !this.file("jpg");
+    this.dng.hidden = !this.file("dng");
     this.write();
     this.sheet.hidden = false;
     cover();
@@ -84,6 +88,9 @@ export class Photo {
     this.about.hidden = true;
     this.aboutButton.setAttribute("aria-expanded", "false");
   }
+
+  /** @param {string} kind @returns {{kind: string, bytes: number}|undefined} */
+  file(kind) { return this.info.files.find((/** @type {any} */ f) => f.kind === kind); }
 
   /** @param {number} by */
   go(by) { const next = this.gallery.neighbour(this.name, by); if (next) this.open(next); }
@@ -99,23 +106,23 @@ export class Photo {
     const i = this.info;
     const taken = i.taken ? new Date(i.taken).toLocaleString() : undefined;
     const facts = {
-      Taken: taken, Camera: [i.make, i.model].filter(Boolean).join(" ") || undefined, Lens: i.lens_model || undefined,
+      Taken: taken, Camera: i.camera || undefined, Lens: i.lens || undefined,
       Size: i.width ? `${i.width} × ${i.height} · ${((i.width * i.height) / 1e6).toFixed(1)} MP` : undefined,
       Iris: i.f_number ? format.fNumber(i.f_number) : undefined, Shutter: i.exposure_s ? format.shutter(i.exposure_s) : undefined,
       ISO: i.iso ? format.iso(i.iso) : undefined, Focus: "focus_distance_m" in i ? format.distance(i.focus_distance_m) : undefined,
       "Focal length": i.focal_length_mm ? `${i.focal_length_mm} mm${i.focal_length_35mm ? ` (${i.focal_length_35mm} mm)` : ""}` : undefined,
-      JPEG: i.jpg_bytes ? format.bytes(i.jpg_bytes) : undefined, DNG: i.dng_bytes ? format.bytes(i.dng_bytes) : undefined,
+      ...Object.fromEntries(i.files.map((/** @type {any} */ f) => [f.kind === "jpg" ? "JPEG" : "DNG", format.bytes(f.bytes)])),
     };
     this.about.replaceChildren(...Object.entries(facts).filter(([, v]) => v !== undefined).flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, String(v))]));
   }
 
   get dpr() { return devicePixelRatio || 1; }
-  get fitScale() { return Math.min(this.canvas.clientWidth / this.info.width, this.canvas.clientHeight / this.info.height); }
+  get fitScale() { return Math.min(this.canvas.clientWidth / this.width, this.canvas.clientHeight / this.height); }
   get fitted() { return Math.abs(this.scale / this.fitScale - 1) < 0.001; }
 
   fit() {
     this.scale = this.fitScale;
-    this.centre = [this.info.width / 2, this.info.height / 2];
+    this.centre = [this.width / 2, this.height / 2];
     this.draw();
   }
 
@@ -175,7 +182,7 @@ export class Photo {
       const half = view / 2 / this.scale;
       return half * 2 >= size ? size / 2 : Math.max(half, Math.min(size - half, c));
     };
-    this.centre = [clamp(this.centre[0], info.width, w), clamp(this.centre[1], info.height, h)];
+    this.centre = [clamp(this.centre[0], this.width, w), clamp(this.centre[1], this.height, h)];
     const left = w / 2 - this.centre[0] * this.scale;
     const top = h / 2 - this.centre[1] * this.scale;
     const context = canvas.getContext("2d");
@@ -183,7 +190,7 @@ export class Photo {
     context.fillStyle = "#000";
     context.fillRect(0, 0, w, h);
     context.imageSmoothingEnabled = this.scale * dpr < 1.5;
-    if (this.small?.complete && this.small.naturalWidth) context.drawImage(this.small, left, top, info.width * this.scale, info.height * this.scale);
+    if (this.small?.complete && this.small.naturalWidth) context.drawImage(this.small, left, top, this.width * this.scale, this.height * this.scale);
     this.drawTiles(context, left, top, w, h);
     const percent = Math.round(this.scale * dpr * 100);
     this.percent.textContent = `${percent} %`;
@@ -194,19 +201,18 @@ export class Photo {
   /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} top @param {number} w @param {number} h */
   drawTiles(context, left, top, w, h) {
     const { info } = this;
-    const size = info.tile_size ?? 512;
-    const levels = info.levels ?? Math.max(1, Math.ceil(Math.log2(Math.max(info.width, info.height) / size)) + 1);
-    const level = Math.max(0, Math.min(levels - 1, Math.floor(-Math.log2(this.scale * this.dpr) + 0.01)));
+    const size = info.tile_size;
+    const level = Math.max(0, Math.min(info.levels - 1, Math.floor(-Math.log2(this.scale * this.dpr) + 0.01)));
     const side = size * 2 ** level;
     const wanted = [];
-    for (let y = Math.max(0, Math.floor(-top / this.scale / side)); y * side < Math.min(info.height, (h - top) / this.scale); y++) {
-      for (let x = Math.max(0, Math.floor(-left / this.scale / side)); x * side < Math.min(info.width, (w - left) / this.scale); x++) {
+    for (let y = Math.max(0, Math.floor(-top / this.scale / side)); y * side < Math.min(this.height, (h - top) / this.scale); y++) {
+      for (let x = Math.max(0, Math.floor(-left / this.scale / side)); x * side < Math.min(this.width, (w - left) / this.scale); x++) {
         const key = `${level}/${x}/${y}`;
         const tile = this.tiles.get(key);
         if (tile) {
           this.tiles.delete(key); this.tiles.set(key, tile); // newest last
-          const tw = Math.min(side, info.width - x * side) * this.scale;
-          const th = Math.min(side, info.height - y * side) * this.scale;
+          const tw = Math.min(side, this.width - x * side) * this.scale;
+          const th = Math.min(side, this.height - y * side) * this.scale;
           context.drawImage(tile, left + x * side * this.scale, top + y * side * this.scale, tw, th);
         } else if (tile === undefined) wanted.push(key);
       }
@@ -222,7 +228,7 @@ export class Photo {
     this.loading++;
     this.tiles.set(key, null);
     try {
-      const response = await fetch(`${address(name)}/tile/${key}`);
+      const response = await fetch(`${address(name)}/tile/${key}?v=${version(this.info)}`);
       const bitmap = response.ok ? await createImageBitmap(await response.blob()) : undefined;
       if (!bitmap || name !== this.name) { if (name === this.name) this.tiles.delete(key); return; }
       this.tiles.set(key, bitmap);

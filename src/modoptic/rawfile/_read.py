@@ -30,6 +30,7 @@ Entries = dict[int, Entry]
 _Result = TypeVar("_Result")
 
 _CFA, _LINEAR_RAW = 32803, 34892
+_BAYER = ("RGGB", "GRBG", "GBRG", "BGGR")
 _MAX_TILES = 200_000
 # Lossless JPEG spends at least a bit a sample; JPEG XL codes a flat field in next to nothing.
 _PIXELS_A_BYTE = {_codecs.UNCOMPRESSED: 1, _codecs.LOSSLESS_JPEG: 8, _codecs.JPEG_XL: 1000}
@@ -350,7 +351,10 @@ def _pattern(raw: Entries) -> str:
         raise ValueError("its colours are not red, green and blue")
     if _integer(raw, Tag.CFA_LAYOUT, 1) != 1:
         raise ValueError("its photosites do not lie in a rectangular grid")
-    return "".join("RGB"[int(code)] for code in entry.values)
+    pattern = "".join("RGB"[int(code)] for code in entry.values)
+    if pattern not in _BAYER:
+        raise ValueError(f"colour pattern {pattern}; expected one of {', '.join(_BAYER)}")
+    return pattern
 
 
 def _black(raw: Entries) -> tuple[int, int, list[float]]:
@@ -434,7 +438,7 @@ def _own(main: Entries, picture: _Picture) -> tuple[FrameMeta, Calibration | Non
     except (msgspec.MsgspecError, KeyError, ModopticError):
         return None
     fits = (meta.width, meta.height) == (picture.width, picture.height)
-    sane = meta.white_level > 0 and "".join(meta.cfa) in ("RGGB", "GRBG", "GBRG", "BGGR")
+    sane = meta.white_level > 0 and "".join(meta.cfa) in _BAYER
     if not (fits and sane):
         return None
     # people turn pictures with other programs, which know the tag alone

@@ -20,7 +20,7 @@ MID_GREY = 0.13
 """Mean raw level that is aimed at: 3 stops below white, as `modoptic.isp` expects of mid grey."""
 HIGHLIGHT = 0.95
 """Raw level under which the brightest half percent should stay ..."""
-PROTECTION_STOPS = 1.0
+PROTECTION_STOPS = 0.7
 """... but never at the price of more than this: lamps in the picture may clip."""
 DEFAULT_F_NUMBER = 2.8
 _CLIPPED_SHARE = 0.005

@@ -150,7 +150,7 @@ def test_the_shipped_calibration_is_measured_on_the_shipped_definition() -> None
 
 
 def test_neutral_patches_come_out_neutral_and_colours_near(twin: Twin) -> None:
-    """A frame of the chart through ForwardMatrix, white balance on a grey: CIE XYZ of the patches."""
+    """White balance on a grey, then ForwardMatrix: CIE XYZ of the patches."""
     from modoptic import measure
     from modoptic.scenes import colorchecker_reflectances, illuminant
     from modoptic.twin._calibrate import _patches

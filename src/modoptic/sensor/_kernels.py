@@ -24,7 +24,9 @@ TABLE = 1 << 16
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    return njit(nogil=True, cache=True, boundscheck=False, fastmath=True)(function)  # pyright: ignore
+    # Python's error model tests every division for zero, which keeps a loop from being vectorised
+    options = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
+    return njit(**options)(function)  # pyright: ignore
 
 
 @_jit
@@ -66,17 +68,19 @@ def _digitise(
         segment = (x + done) // SEGMENT
         skip = (x + done) % SEGMENT
         n = min(SEGMENT - skip, count - done)
-        shot = _start(keys[0], row, segment) + skip
-        fixed = _start(keys[1], row, segment) + skip
-        offset = _start(keys[2], row, segment) + skip
+        # slices, not sums of indices: the whole kernel is three times as fast so
+        shot = normal[_start(keys[0], row, segment) + skip :]
+        gains = normal[_start(keys[1], row, segment) + skip :]
+        offsets = normal[_start(keys[2], row, segment) + skip :]
+        light, dns = charge[done:], values[done:]
         for i in range(n):
-            mean = charge[done + i] * (one + prnu * normal[fixed + i]) + dark
+            mean = light[i] * (one + prnu * gains[i]) + dark
             variance = mean + read
             skew = on * mean / (six * variance)
-            z = normal[shot + i]
+            z = shot[i]
             electrons = mean + on * np.sqrt(variance - two * skew * skew) * z + skew * (z * z - one)
-            dn = min(electrons, well) * gain + black + dsnu * normal[offset + i]
-            values[done + i] = np.uint16(np.int32(max(zero, min(dn, white))))
+            dn = min(electrons, well) * gain + black + dsnu * offsets[i]
+            dns[i] = np.uint16(np.int32(max(zero, min(dn, white))))
         done += n
 
 

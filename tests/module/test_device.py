@@ -66,6 +66,9 @@ class Told:
     def detached(self, why: str) -> None:
         self._add("detached", why)
 
+    def stream_refused(self, name: str, why: str) -> None:
+        self._add("refused", name, why)
+
     def ring_turned(self, event: RingTurned) -> None:
         self._add("ring", event)
 
@@ -183,6 +186,10 @@ def test_refused_settings_come_back_in_words(address: str) -> None:
     with joined(address) as (_, host, told):
         host.shoot(Settings(exposure_s=-1, readout="full"))
         assert "ExposureTime" in str(told.wait("lost")[1])
+        host.stream("finder", Settings(exposure_s=-1))
+        name, why = told.wait("refused")
+        assert name == "finder"
+        assert "ExposureTime" in str(why)
         host.shoot(STILL)
         told.wait("done")
 

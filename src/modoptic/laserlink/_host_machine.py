@@ -7,6 +7,7 @@ once a batch). Outward come control packets (`control_out`) and calls for the li
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from modoptic.laserlink._packets import (
 from modoptic.laserlink._receive import Incoming, check_leader
 from modoptic.source import RingTurned
 
+_log = logging.getLogger(__name__)
+
 FINDER_BUFFERS: Final = 3
 ASK_AGAIN_S: Final = 0.05
 _REMEMBERED: Final = 512
@@ -52,7 +55,8 @@ class HostListener(Protocol):
     A listener may also have ``finder_begins(name, frame)``: the leader of a finder frame has come,
     and rows become valid from now (`Frame.wait_rows`). Every such frame ends: it is given to
     `finder`, or it fails (`Frame.failed`) and must be released all the same. Releasing it before it
-    is whole tells the module to spare the rest.
+    is whole tells the module to spare the rest. And it may have ``stream_refused(name, why)``, called
+    where the module cannot do what a stream was asked for; else that is only logged.
     """
 
     def dock_changed(self, state: str, why: str, at_ns: int) -> None:
@@ -307,6 +311,7 @@ class HostMachine:
             case m.Accepted():
                 self._accepted(session, message)
             case m.Refused(id=request_id, why=why) | m.StillFailed(id=request_id, why=why):
+                self._refused_stream(session, request_id, why)
                 self._lose(session, request_id, why)
             case m.Progress(id=request_id, phase=phase, fraction=part) if (
                 request_id in session.stills
@@ -481,6 +486,12 @@ class HostMachine:
         for name, stream in session.streams.items():
             if stream.request_id == message.id and message.size <= self._limit_bytes():
                 self._pools[name].expect(message.size)
+
+    def _refused_stream(self, session: _Session, request_id: int, why: str) -> None:
+        for name, stream in session.streams.items():
+            if stream.request_id == request_id:
+                self.news.append(lambda to: _tell_refused(to, name, why))
+                return
 
     def _limit_bytes(self) -> int:
         """Bytes that a frame of this sensor can have, at 16 bit."""
@@ -672,3 +683,11 @@ class HostMachine:
         self.news.append(lambda to: to.detached(why))
         for request_id in list(session.stills):
             self._lose(session, request_id, why)
+
+
+def _tell_refused(listener: HostListener, name: str, why: str) -> None:
+    told: Callable[[str, str], None] | None = getattr(listener, "stream_refused", None)
+    if told is None:
+        _log.warning("the module refused the stream %s: %s", name, why)
+    else:
+        told(name, why)

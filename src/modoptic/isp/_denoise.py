@@ -39,23 +39,27 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_jit
 def _stabilise(rgb, scale, offset, planes):
-    """Luma and colour differences (3, width) of one row of balanced RGB, noise about 1."""
+    """Luma and colour differences (3, width) of one row of balanced RGB, noise about 1.
+
+    One curve serves all channels, so that grey of any level has no colour difference.
+    """
     width = rgb.shape[0]
-    zero, two, quarter, half = np.float32(0), np.float32(2), np.float32(0.25), np.float32(0.5)
+    zero, quarter, half = np.float32(0), np.float32(0.25), np.float32(0.5)
+    factor, floor = np.float32(2) / np.sqrt(scale), offset / scale
     v = np.empty((3, width), np.float32)
     for c in range(3):
-        a, b, row, given = scale[c], offset[c], v[c], rgb.reshape(-1)[c:]
-        inverse = two / a
+        row, given = v[c], rgb.reshape(-1)[c:]
         for k in range(width):
-            row[k] = max(a * given[3 * k] + b, zero)
+            row[k] = max(given[3 * k] + floor, zero)
         for k in range(width):
-            row[k] = inverse * np.sqrt(row[k])
+            row[k] = factor * np.sqrt(row[k])
     r, g, b = v[0], v[1], v[2]
     y, u, w = planes[0, _PAD:], planes[1, _PAD:], planes[2, _PAD:]
     for k in range(width):
         y[k] = quarter * (r[k] + b[k]) + half * g[k]
     for k in range(width):
         u[k] = r[k] - g[k]
+    for k in range(width):
         w[k] = b[k] - g[k]
     for c in range(3):
         planes[c, :_PAD] = planes[c, _PAD]
@@ -66,6 +70,7 @@ def _stabilise(rgb, scale, offset, planes):
 def _restore(y, u, w, scale, offset, rgb):
     """The inverse of `_stabilise`; overwrites ``u`` and ``w``."""
     quarter = np.float32(0.25)
+    factor, floor = quarter * scale, offset / scale
     green = np.empty_like(y)
     for k in range(y.size):
         green[k] = y[k] - quarter * (u[k] + w[k])
@@ -74,9 +79,9 @@ def _restore(y, u, w, scale, offset, rgb):
     for k in range(y.size):
         w[k] += green[k]
     for c, v in ((0, u), (1, green), (2, w)):
-        a, b, out = quarter * scale[c], offset[c] / scale[c], rgb.reshape(-1)[c:]
+        out = rgb.reshape(-1)[c:]
         for k in range(y.size):
-            out[3 * k] = a * v[k] * v[k] - b
+            out[3 * k] = factor * v[k] * v[k] - floor
 
 
 @_jit
@@ -138,7 +143,7 @@ def denoise_rows(rgb, scale, offset, strength, luma):
     ----------
     rgb : float32 (rows, width, 3), balanced camera RGB; rows within `REACH` of an end that is
         not the picture's own are left less clean
-    scale, offset : float32 (3,), variance = scale * value + offset of each balanced channel
+    scale, offset : float32; variance = scale * value + offset, the mean of the balanced channels
     strength : how different neighbours may be, 1 = three standard deviations
     luma : part of the luma noise that is taken out, 0..1
     """
@@ -184,7 +189,7 @@ def denoise_rows(rgb, scale, offset, strength, luma):
                             here[c, a : a + m], guide[far, c, at : at + m], limit_chroma, w, False
                         )
                     for c in range(1, 3):
-                        _gather(w, guide[far, c, at : at + m], sums[c + 1, :m])
+                        _gather(w, planes[far, c, at : at + m], sums[c + 1, :m])
                     _add(w, sums[4, :m])
             middle = planes[y]
             _share(sums[0, :m], sums[1, :m], middle[0, a : a + m], luma, sums[0, :m])

@@ -202,8 +202,8 @@ class _Plan:
     core: np.float32
     method: int
     denoise: float
-    noise: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-    """Variance = scale * value + offset of each balanced channel, both float32 (3,)."""
+    noise: tuple[np.float32, np.float32]
+    """Variance = scale * value + offset, the mean of the balanced channels."""
     defects: npt.NDArray[np.int64]
     """(row, column) of each photosite to be replaced, sorted by row."""
 
@@ -243,10 +243,10 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
 
 def _balanced_noise(
     meta: FrameMeta, neutral: tuple[float, float, float]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[np.float32, np.float32]:
     gain = max(neutral) / np.array(neutral)
     scale, offset = gain * meta.noise.scale, gain**2 * meta.noise.offset
-    return scale.astype(np.float32), offset.astype(np.float32)
+    return np.float32(scale.mean()), np.float32(offset.mean())
 
 
 def _noise_codes(meta: FrameMeta, curve: npt.NDArray[np.uint16]) -> float:

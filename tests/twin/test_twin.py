@@ -278,6 +278,10 @@ def test_real_time_is_spent_and_exposures_overlap_readout() -> None:
         # rows are exposed again once they are read, never before
         assert two.sensor_time_ns >= one.sensor_time_ns + 0.1e9
         assert two.readout_end_ns > one.readout_end_ns
+    quick = msgspec.structs.replace(settings, exposure_s=1 / 2000)
+    ends = [shoot(twin, quick).meta.readout_end_ns for _ in range(4)]
+    # 60 frames a second at most
+    assert min(np.diff(ends)) >= 0.99e9 / 60
 
 
 def test_prepared_light_is_used_again_and_cropped(twin: Twin) -> None:

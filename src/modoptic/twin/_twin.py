@@ -258,7 +258,7 @@ class Twin:
         if off.is_set():
             raise DetachedError(f"{self.info.title} has no power; start it first")
         settings = self.in_force(settings)
-        maps, lens, began = self._begin(settings)
+        maps, lens, began = self._begin(settings, off)
         window = self._window(settings)
         if settings.readout == "bin4" and settings.region is None:
             light: Light = maps.preview(lens)
@@ -308,13 +308,19 @@ class Twin:
     def _lens(self, focus_m: float, f_number: float) -> LensState:
         return LensState(self._focal_length_mm, f_number, focus_m, self.definition.transmittance)
 
-    def _begin(self, settings: Settings) -> tuple[LightMaps, LensState, int]:
+    def _begin(self, settings: Settings, off: threading.Event) -> tuple[LightMaps, LensState, int]:
         """Put the lens where it shall be and begin to expose.
 
         The finder repeats its settings; they move the lens when they change, so that an older
         request does not turn back what a hand or `set_lens` did meanwhile. A still says where the
         lens shall be.
         """
+        exposure, earliest = int(settings.exposure_s * 1e9), 0
+        if self._last is not None:
+            mode = self.info.readout(settings.readout)
+            pause = int((1.0 / mode.frame_rate_max - mode.readout_s) * 1e9)
+            earliest = self._last[2] + pause - exposure
+            self._wait_until(off, earliest)
         asked = (settings.focus_distance_m, settings.f_number)
         with self._lens_lock:
             if settings.readout != "bin4" or asked != self._asked:
@@ -326,8 +332,7 @@ class Twin:
             began = now
             if self._last is not None and self._last[0].exposure_s == settings.exposure_s:
                 # while a frame is read, the rows already read expose the next one
-                exposure = int(settings.exposure_s * 1e9)
-                began = min(now, max(self._last[1], self._lens_moved_ns, now - exposure))
+                began = min(now, max(self._last[1], self._lens_moved_ns, now - exposure, earliest))
             return self._maps, lens, began
 
     def _read(
@@ -359,9 +364,6 @@ class Twin:
             key=frame_key(self.info.id, self._boots, self._frames),
         )
         exposed = began + int(settings.exposure_s * 1e9)
-        if self._last is not None:
-            # the converter is busy with the frame before
-            exposed = max(exposed, self._last[2])
 
         def work(first: int, end: int) -> None:
             if off.is_set():

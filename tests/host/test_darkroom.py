@@ -22,7 +22,6 @@ def job(number, folder):
         name=f"MO_{number:04}",
         meta=encode_meta(FrameMeta(width=4, height=2)),
         calibration=None,
-        kelvin=5500,
         folder=str(folder),
         save_dng=False,
         dng_compression="jpeg",

@@ -35,7 +35,6 @@ class Room:
             name=f"MO_{number:04}",
             meta=encode_meta(META),
             calibration=Calibration(colors=COLORS),
-            kelvin=5500,
             folder=str(folder),
             save_dng=dng,
             dng_compression="jpeg",

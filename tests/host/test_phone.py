@@ -167,7 +167,7 @@ def test_a_value_the_camera_does_not_have_is_refused_by_name(bench):
         (SetControls(ev=9), "exposure compensation"),
         (SetControls(white_kelvin=100), "white balance"),
         (SetControls(focus_distance_m=0.1), "focus distance.*0.3 m or farther"),
-        (Choose(still_size=50), "25 or 102"),
+        (Choose(still_size=50), "25 or 100"),
         (Magnify(at=(2.0, 0.5)), "magnifier"),
         (AutoFocus(at=(math.nan, 0.5)), "focus point"),
     ):
@@ -284,7 +284,7 @@ def test_settings_are_those_of_the_release(bench):
     bench.start()
     bench.snap_on()
     bench.phone.act(SetControls(f_number=8.0, focus_distance_m=2.0))
-    bench.phone.act(Choose(still_size=102))
+    bench.phone.act(Choose(still_size=100))
     bench.phone.act(Shoot())
     bench.phone.act(SetControls(f_number=1.4))
     asked = [a[1] for a in bench.module.asked if a[0] == "shoot"]
@@ -352,9 +352,12 @@ def test_a_developer_that_keeps_dying_costs_that_shot_only(bench):
     bench.start()
     bench.snap_on()
     capture = bench.phone.shoot()
-    finish(bench, bench.module)
+    frame = finish(bench, bench.module)
     with pytest.raises(CaptureError, match="twice"):
         capture.result(30)
+    bench.settle()
+    assert ("durable", frame.meta.frame_id) in bench.module.asked  # its buffer is free again
+    assert not list(Path(bench.state.gallery_dir).glob(".*.reserved"))
     assert bench.state.active == MODULE.id
 
 

@@ -213,9 +213,9 @@ class Camera:
     # what is shown
 
     def sizes(self) -> tuple[float, ...]:
-        """Megapixels of the default still and of every photosite, rounded as people say them."""
+        """Megapixels of the default still and of every photosite, as people say: 25, 100."""
         modes = [self.info.readout(self.info.still_default), self.info.readout("full")]
-        return tuple(sorted({float(round(mode.width * mode.height / 1e6)) for mode in modes}))
+        return tuple(sorted({float(f"{mode.width * mode.height / 1e6:.2g}") for mode in modes}))
 
     def camera_state(self) -> CameraState:
         info = self.info

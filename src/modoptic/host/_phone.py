@@ -339,11 +339,9 @@ class Phone:
         sizes = camera.sizes()
         return self.shots.release(
             Order(
-                camera=camera.info.id,
                 link=socket.link,
                 settings=camera.still_settings(full=chosen.full_size),
                 calibration=camera.calibration,
-                kelvin=camera.kelvin,
                 neutral=camera.neutral,
                 megapixels=max(sizes) if chosen.full_size else min(sizes),
                 save_dng=chosen.save_dng,

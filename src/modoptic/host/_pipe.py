@@ -25,7 +25,6 @@ class DevelopJob(msgspec.Struct, frozen=True, kw_only=True, tag="develop"):
     meta: bytes
     """`encode_meta` of the frame."""
     calibration: Calibration | None
-    kelvin: float
     folder: str
     save_dng: bool
     dng_compression: Literal["jpeg", "jpegxl"]

@@ -46,11 +46,9 @@ Phase = Literal[
 class Order:
     """What a photo is to be, frozen at the release."""
 
-    camera: str
     link: HostEnd
     settings: Settings
     calibration: Calibration
-    kelvin: float
     neutral: tuple[float, float, float]
     megapixels: float
     save_dng: bool
@@ -171,7 +169,6 @@ class Shots:
             name=shot.capture.name,
             meta=encode_meta(shot.meta()),
             calibration=order.calibration,
-            kelvin=order.kelvin,
             folder=str(self._gallery.folder),
             save_dng=order.save_dng,
             dng_compression=order.dng_compression,
@@ -286,6 +283,9 @@ class Shots:
 
     def _lose(self, shot: _Shot, why: str, *, disk: bool = False) -> None:
         shot.phase, shot.why = "lost", why
+        if shot.whole and shot.buffer is not None:
+            # nothing more will be done with it: the module need not hold it for us
+            shot.order.link.ack_durable(shot.buffer.meta.frame_id)
         self._end(shot)
         name = shot.capture.name
         with contextlib.suppress(StorageError):

@@ -7,6 +7,7 @@ once a batch). Outward come control packets (`control_out`) and calls for the li
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -55,8 +56,8 @@ class HostListener(Protocol):
     A listener may also have ``finder_begins(name, frame)``: the leader of a finder frame has come,
     and rows become valid from now (`Frame.wait_rows`). Every such frame ends: it is given to
     `finder`, or it fails (`Frame.failed`) and must be released all the same. Releasing it before it
-    is whole tells the module to spare the rest. And it may have ``stream_refused(name, why)``, called
-    where the module cannot do what a stream was asked for; else that is only logged.
+    is whole tells the module to spare the rest. And it may have ``stream_refused(name, why)``,
+    called where the module cannot do what a stream was asked for; else that is only logged.
     """
 
     def dock_changed(self, state: str, why: str, at_ns: int) -> None:
@@ -488,10 +489,9 @@ class HostMachine:
                 self._pools[name].expect(message.size)
 
     def _refused_stream(self, session: _Session, request_id: int, why: str) -> None:
-        for name, stream in session.streams.items():
-            if stream.request_id == request_id:
-                self.news.append(lambda to: _tell_refused(to, name, why))
-                return
+        names = [n for n, stream in session.streams.items() if stream.request_id == request_id]
+        for name in names:
+            self.news.append(functools.partial(_tell_refused, name=name, why=why))
 
     def _limit_bytes(self) -> int:
         """Bytes that a frame of this sensor can have, at 16 bit."""

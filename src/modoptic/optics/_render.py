@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.bands import run_bands, worker_count
+from modoptic.bands import run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._lens import LensState, ThinLens, line_spread, solve
@@ -158,6 +158,10 @@ class _Direct:
         self.layer, self.matrix = surface.layer, surface.matrix
         self.lattice, self.lens_m = lattice, lens_m
 
+    def empty(self, level: int, i: int, j: int, height: int, width: int) -> bool:
+        """Whether it is known at once that nothing is there."""
+        return False
+
     def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """(4, height, width) from lattice point (i, j) of the level on."""
         x, y, step = self.lattice.origin(level)
@@ -200,6 +204,17 @@ class _Cached:
         if b == 0.0:
             moved.scale = self.layer.inverse_depth(lens_m)[0] / a
         return moved
+
+    def empty(self, level: int, i: int, j: int, height: int, width: int) -> bool:
+        """As `_Direct.empty`, from the coarsest copy."""
+        size = 1 << (self.max_level - level)
+        i0, j0 = (i - (self._i >> level)) // size, (j - (self._j >> level)) // size
+        cover = self._mips[-1][3]
+        i1, j1 = i0 + height // size + 2, j0 + width // size + 2
+        rows, columns = np.clip((i0, i1), 0, cover.shape[0]), np.clip((j0, j1), 0, cover.shape[1])
+        # where the asked part lies beyond an edge, the last row or column stands for it
+        i0, j0 = min(int(rows[0]), cover.shape[0] - 1), min(int(columns[0]), cover.shape[1] - 1)
+        return not cover[i0 : max(int(rows[1]), i0 + 1), j0 : max(int(columns[1]), j0 + 1)].any()
 
     def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """As `_Direct.fetch`; beyond its edges the raster repeats its last pixel."""
@@ -350,9 +365,10 @@ class _View:
         disc = math.ceil(radii.max()) + 2 if radii.max() > 0.3 else 0
 
         margin = disc + spread
-        image = source.fetch(
-            level, int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
-        )
+        span = int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
+        if source.empty(level, *span):
+            return False
+        image = source.fetch(level, *span)
         if not image[3].any():
             return False
         if disc:
@@ -376,6 +392,16 @@ class _View:
             rest = cast(float, _kernels.under_mosaic(*part, pattern, light[0], passing))
         whole = i1 - i0 == len(ty) and j1 - j0 == len(tx)
         return whole and rest < _OPAQUE
+
+
+def _tiles(
+    height: int, width: int, rows: int, columns: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    return [
+        ((i, min(i + rows, height)), (j, min(j + columns, width)))
+        for i in range(0, height, rows)
+        for j in range(0, width, columns)
+    ]
 
 
 class LightRenderer:
@@ -447,18 +473,13 @@ class LightRenderer:
         height, width = ty.size, tx.size
         out = np.empty((height, width), np.float32)
         side = 512 if height * width >= 16 * 512 * 512 else 256
-        tiles = [
-            ((i, min(i + side, height)), (j, min(j + side, width)))
-            for i in range(0, height, side)
-            for j in range(0, width, side)
-        ]
+        tiles = _tiles(height, width, side, side)
         area = np.float32(grid.area_um2 * 1e-12)
 
         def work(first: int, end: int) -> None:
-            for n in range(first, end):
+            for (i0, i1), (j0, j1) in tiles[first:end]:
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
-                (i0, i1), (j0, j1) = tiles[n]
                 tile = view.tile((i0, i1), (j0, j1), pattern)
                 np.multiply(tile[0], area, out=out[i0:i1, j0:j1])
 
@@ -508,11 +529,14 @@ class LightRenderer:
         )
         out = np.empty((3, height, width), np.float32)
 
-        def work(first: int, end: int) -> None:
-            out[:, first:end] = view.tile((first, end), (0, width), None)
-            out[:, first:end] *= np.float32(1e-12)
+        tiles = _tiles(height, width, math.ceil(height / 8), math.ceil(width / 4))
 
-        run_bands(work, height, max(32, math.ceil(height / (6 * worker_count()))))
+        def work(first: int, end: int) -> None:
+            for (i0, i1), (j0, j1) in tiles[first:end]:
+                tile = view.tile((i0, i1), (j0, j1), None)
+                np.multiply(tile, np.float32(1e-12), out=out[:, i0:i1, j0:j1])
+
+        run_bands(work, len(tiles), 1)
         return out
 
     def _cached(

@@ -20,7 +20,10 @@ MAX_PIXELS = 120_000_000
 """A picture with more is refused before it is decoded."""
 FRAME_TANGENTS = 2 * 0.4942, 2 * 0.3707
 """The view of 17.5 mm on 17.30 x 12.97 mm, which a picture is widened to cover."""
-SLICES = 16
+SLICES = 12
+REACH = 1 / 16
+"""How far layers go on behind nearer ones, of the picture's width: 0.06 in tangents, the blur of
+f/1.4 focused at 0.3 m, twice."""
 
 
 def _open(path: Path) -> Image.Image:
@@ -121,11 +124,20 @@ def _spread(color: FloatArray, weight: FloatArray) -> FloatArray:
     return (color + (1.0 - weight) * up).astype(np.float32)
 
 
+def _near(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
+    """Points that have one of ``mask`` within ``reach`` rows and columns."""
+    height, width = mask.shape
+    sums = np.zeros((height + 2 * reach + 1, width + 2 * reach + 1), np.int32)
+    sums[1:, 1:] = np.pad(mask, reach).cumsum(axis=0).cumsum(axis=1)
+    size = 2 * reach + 1
+    return sums[size:, size:] + sums[:-size, :-size] > sums[size:, :-size] + sums[:-size, size:]
+
+
 def _slices(rgb: FloatArray, depth: FloatArray, per_tangent: float) -> list[Layer]:
     """Whole layers at rising nearness from a picture and its depth.
 
-    Each layer has the pixels of its own range of 1/depth, and behind everything nearer the colours
-    of its surroundings, so that a blurred edge shows no hole.
+    Each layer has the pixels of its own range of 1/depth, and behind what is nearer, as far as any
+    blur reaches, the colours of its surroundings, so that a blurred edge shows no hole.
     """
     basis = primaries() * white_radiance(daylight(6500.0 * 1.4388 / 1.4380), 250.0)
     nearness = 1.0 / depth
@@ -133,6 +145,7 @@ def _slices(rgb: FloatArray, depth: FloatArray, per_tangent: float) -> list[Laye
     steps = np.linspace(nearness.min(), nearness.max(), SLICES + 1)
     # half by content, half by blur: equal steps of 1/depth are equal steps of blur
     edges = np.unique(0.5 * (edges + steps))
+    reach = math.ceil(REACH * depth.shape[1])
     layers: list[Layer] = []
     for k in range(max(len(edges) - 1, 1)):
         low = edges[k]
@@ -140,7 +153,7 @@ def _slices(rgb: FloatArray, depth: FloatArray, per_tangent: float) -> list[Laye
         own = (nearness >= low) & ((nearness < high) | (k >= len(edges) - 2))
         if not own.any():
             continue
-        cover = (nearness >= low).astype(np.float32)
+        cover = ((nearness >= low) & _near(own, reach)).astype(np.float32)
         if not layers:
             cover[:] = 1.0
         weight = own.astype(np.float32)

@@ -125,7 +125,21 @@ class RasterLayer:
         return 1.0 / (self.depth_m - lens_m), 0.0
 
     def bounds(self, lens_m: float) -> Box:
-        return -math.inf, -math.inf, math.inf, math.inf
+        """About the covered pixels; without end on a side where they reach the edge."""
+        return self._box
+
+    @functools.cached_property
+    def _box(self) -> Box:
+        found: list[tuple[float, float]] = []
+        for axis in (1, 0):
+            used = np.flatnonzero(self.pixels[3].any(axis=1 - axis))
+            size = self.pixels.shape[1 + axis]
+            first, last = (int(used[0]), int(used[-1])) if used.size else (size, 0)
+            low = -math.inf if first == 0 else (first - 2 - size / 2) / self.pixels_per_tangent
+            high = math.inf if last == size - 1 else (last + 2 - size / 2) / self.pixels_per_tangent
+            found.append((low, high))
+        (left, right), (top, bottom) = found
+        return left, top, right, bottom
 
     @functools.cached_property
     def _mips(self) -> list[FloatArray]:

@@ -56,7 +56,7 @@ def _lamps() -> Lamps:
             jitter = rng.normal(0.0, 0.012, 3)
             y = y0 + (y1 - y0) * t + sag * 4.0 * t * (1.0 - t)
             positions.append((x0 + (x1 - x0) * t + jitter[0], y + jitter[1], z0 + (z1 - z0) * t))
-            radii.append(float(rng.uniform(0.0012, 0.0024)))
+            radii.append(float(rng.uniform(0.0008, 0.0017)))
             kind = rng.random()
             if kind < 0.80:
                 shape = black_body(float(rng.uniform(2100.0, 2800.0)))

@@ -39,3 +39,23 @@ def test_the_first_error_comes_out_and_nothing_runs_after_it() -> None:
 
     with pytest.raises(ValueError, match="band 0"):
         run_bands(work, 1000, 10)
+
+
+def test_a_short_job_does_not_wait_for_all_of_a_long_one() -> None:
+    left = threading.Semaphore(0)
+    done_after: list[int] = []
+    finished = 0
+
+    def slow(_first: int, _end: int) -> None:
+        nonlocal finished
+        left.acquire(timeout=0.01)
+        finished += 1
+
+    long = threading.Thread(target=run_bands, args=(slow, 400, 1))
+    long.start()
+    run_bands(lambda first, end: None, 8, 1)
+    done_after.append(finished)
+    for _ in range(400):
+        left.release()
+    long.join()
+    assert done_after[0] < 200

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -61,14 +62,26 @@ def run_bands(
             if done is not None:
                 done(end)
         return
-    futures: list[Future[None]] = [pool().submit(work, first, end) for first, end in spans]
+    # only a few bands are queued at a time, so that a long job and a finder frame take turns
+    ahead = 2 * worker_count()
+    waiting: deque[tuple[int, Future[None]]] = deque()
     try:
-        for (_, end), future in zip(spans, futures, strict=True):
-            future.result()
-            if done is not None:
-                done(end)
+        for first, end in spans:
+            waiting.append((end, pool().submit(work, first, end)))
+            if len(waiting) > ahead:
+                _finish(waiting, done)
+        while waiting:
+            _finish(waiting, done)
     except BaseException:
-        for future in futures:
+        for _, future in waiting:
             future.cancel()
-        wait([f for f in futures if not f.cancelled()])
+        wait([future for _, future in waiting if not future.cancelled()])
         raise
+
+
+def _finish(waiting: deque[tuple[int, Future[None]]], done: Callable[[int], None] | None) -> None:
+    end, future = waiting[0]
+    future.result()
+    waiting.popleft()
+    if done is not None:
+        done(end)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from modoptic.bands import run_bands, worker_count
+from modoptic.bands import bands, run_bands
 from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import FrameMeta, NoiseModel, Settings
@@ -24,7 +24,8 @@ from modoptic.twin._calibrations import calibration_of
 from modoptic.twin._definition import Definition, camera_info, load_definition, spectral_response
 from modoptic.twin._light import LightMaps, Window
 
-_STILL_BAND_ROWS = 256
+_BAND_ROWS = 256
+_SMALL_FRAME = 16 << 20  # bytes; one core makes so many in 6 ms
 
 
 class Twin:
@@ -374,8 +375,13 @@ class Twin:
             self._wait_until(off, exposed + count * meta.row_time_ns)
             rows(count)
 
-        band = min(_STILL_BAND_ROWS, max(16, math.ceil(window.height / (4 * worker_count()))))
-        run_bands(work, window.height, band, done=done)
+        if size < _SMALL_FRAME:
+            # beside a still that is being prepared, the pool would keep a finder frame waiting
+            for first, end in bands(window.height, _BAND_ROWS):
+                work(first, end)
+                done(end)
+        else:
+            run_bands(work, window.height, _BAND_ROWS, done=done)
         return time.monotonic_ns()
 
     def _wait_until(self, off: threading.Event, moment_ns: int) -> None:

@@ -92,23 +92,20 @@ def write_dng(
     written_by = software or meta.software or "modoptic"
     side = _TILE_SIDE[compression]
     tile = _tile_side(meta.width, side), _tile_side(meta.height, side)
-    raw = _raw_fields(meta, tile, compression)
+    raw = _raw_fields(meta, compression)
     main = _main_fields(meta, calibration, written_by, description, compression)
-    main[Tag.SUB_IFDS] = [raw]
     sample = _PreviewSample(meta)
 
     with files.atomic_path(path, durable=durable) as temporary, temporary.open("wb") as file:
         count = -(-meta.width // tile[0]) * -(-meta.height // tile[1])
-        raw[Tag.TILE_OFFSETS] = Field(Type.LONG, [0] * count)
-        raw[Tag.TILE_BYTE_COUNTS] = Field(Type.LONG, [0] * count)
+        raw |= _place_fields(meta, tile, compression, [(0, 0)] * count)
+        main[Tag.SUB_IFDS] = [raw]
         main |= _preview_fields(0, 0, (2, 2), 0, 0)
         head = len(layout(main, 8))
         file.write(b"\0" * (8 + head))
-        places = [
-            _append(file, data) for data in _coded_tiles(frame, tile, compression, sample.take)
-        ]
-        raw[Tag.TILE_OFFSETS] = Field(Type.LONG, [offset for offset, _ in places])
-        raw[Tag.TILE_BYTE_COUNTS] = Field(Type.LONG, [size for _, size in places])
+        places = [_append(file, data) for data in _coded(frame, tile, compression, sample.take)]
+        raw |= _place_fields(meta, tile, compression, places)
+        main[Tag.SUB_IFDS] = [raw]
         jpeg = _preview_jpeg(sample.rgb(calibration) if preview is None else preview)
         width, height, subsampling = _jpeg_layout(jpeg)
         main |= _preview_fields(width, height, subsampling, *_append(file, jpeg))
@@ -133,24 +130,60 @@ def _tile_side(length: int, wanted: int) -> int:
     return -(-length // (count * 16)) * 16
 
 
-def _coded_tiles(
+def _place_fields(
+    meta: FrameMeta,
+    tile: tuple[int, int],
+    compression: Compression,
+    places: list[tuple[int, int]],
+) -> Directory:
+    """Where the mosaic lies. Uncompressed it is one strip, because RawTherapee misreads tiles."""
+    offsets, sizes = [offset for offset, _ in places], [size for _, size in places]
+    if compression == "none":
+        return {
+            Tag.ROWS_PER_STRIP: Field(Type.LONG, [meta.height]),
+            Tag.STRIP_OFFSETS: Field(Type.LONG, offsets[:1]),
+            Tag.STRIP_BYTE_COUNTS: Field(Type.LONG, [sum(sizes)]),
+        }
+    return {
+        Tag.TILE_WIDTH: Field(Type.LONG, [tile[0]]),
+        Tag.TILE_LENGTH: Field(Type.LONG, [tile[1]]),
+        Tag.TILE_OFFSETS: Field(Type.LONG, offsets),
+        Tag.TILE_BYTE_COUNTS: Field(Type.LONG, sizes),
+    }
+
+
+def _coded(
     frame: Frame,
     tile: tuple[int, int],
     compression: Compression,
     look: Callable[[int, UInt16Image], None],
 ) -> Iterator[bytes]:
+    """What follows each other in the file: tiles in reading order, or bands of plain rows."""
+    if compression == "none":
+        for first, end in bands.bands(frame.height, tile[1]):
+            frame.wait_rows(end)
+            band = frame.mosaic(first, end)
+            look(first, band)
+            yield band.astype("<u2", copy=False).tobytes()
+        return
+    encode = _codecs.encode_jpeg_xl if compression == "jpegxl" else _codecs.encode_lossless_jpeg
+    yield from _coded_tiles(frame, tile, encode, compression == "jpegxl", look)
+
+
+def _coded_tiles(
+    frame: Frame,
+    tile: tuple[int, int],
+    encode: Callable[[UInt16Image], bytes],
+    planes: bool,
+    look: Callable[[int, UInt16Image], None],
+) -> Iterator[bytes]:
     """Tiles in reading order, coded by the pool; at most two rows of tiles are under way."""
-    encode: Callable[[UInt16Image], bytes] = {
-        "jpeg": _codecs.encode_lossless_jpeg,
-        "jpegxl": _codecs.encode_jpeg_xl,
-        "none": _plain,
-    }[compression]
     width, height = frame.width, frame.height
     across = -(-width // tile[0])
     waiting: collections.deque[Future[bytes]] = collections.deque()
     try:
         for first, end in bands.bands(height, tile[1]):
-            if compression == "jpegxl":
+            if planes:
                 band = _plane_rows(frame, first, end, look)
             else:
                 frame.wait_rows(end)
@@ -166,10 +199,6 @@ def _coded_tiles(
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _plain(tile: UInt16Image) -> bytes:
-    return tile.astype("<u2", copy=False).tobytes()
 
 
 def _plane_rows(
@@ -223,7 +252,7 @@ def _black_levels(meta: FrameMeta) -> tuple[tuple[int, int], tuple[float, ...]]:
     return (1, 1), meta.black_level[:1] or (0.0,)
 
 
-def _raw_fields(meta: FrameMeta, tile: tuple[int, int], compression: Compression) -> Directory:
+def _raw_fields(meta: FrameMeta, compression: Compression) -> Directory:
     repeat, black = _black_levels(meta)
     border = [min(8, side // 8) & ~1 for side in (meta.width, meta.height)]
     fields: Directory = {
@@ -235,8 +264,6 @@ def _raw_fields(meta: FrameMeta, tile: tuple[int, int], compression: Compression
         Tag.PHOTOMETRIC: Field(Type.SHORT, [32803]),
         Tag.SAMPLES_PER_PIXEL: Field(Type.SHORT, [1]),
         Tag.PLANAR_CONFIGURATION: Field(Type.SHORT, [1]),
-        Tag.TILE_WIDTH: Field(Type.LONG, [tile[0]]),
-        Tag.TILE_LENGTH: Field(Type.LONG, [tile[1]]),
         Tag.CFA_REPEAT_PATTERN_DIM: Field(Type.SHORT, [len(meta.cfa), len(meta.cfa[0])]),
         Tag.CFA_PATTERN: Field(
             Type.BYTE, bytes(_CFA_CODES[letter] for row in meta.cfa for letter in row)

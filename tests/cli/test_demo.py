@@ -117,6 +117,6 @@ def test_module_and_host_in_two_commands(tmp_path: Path) -> None:
         with corridor("host", "--connect", address, *more, home=tmp_path / "b") as host:
 
             def active() -> bool:
-                return httpx.get(f"{host.url}/api/state").json()["active"] is not None
+                return httpx.get(f"{host.url}/api/state").json()["state"]["active"] is not None
 
             wait_until(active, 15, "the phone to show the module")

@@ -16,8 +16,6 @@ KELVIN_MIN, KELVIN_MAX = 2000.0, 12000.0
 TINT_MAX = 40.0
 _SLOW_SHARE = 0.4
 _DEAD_MIRED = 2.0
-_CLIPPED = 0.9
-_BRIGHT_SHARE = 0.2
 _LOOK_EVERY = 8
 """Frames: light changes slowly, and looking costs 2 ms."""
 
@@ -52,7 +50,7 @@ class AutoWhiteBalance:
         self._frames += 1
         if not due:
             return
-        found = auto_white(_bright(zones), self._calibration)
+        found = auto_white(zones, self._calibration)
         kelvin, tint = kelvin_from_neutral(self._calibration, found)
         kelvin = min(max(kelvin, KELVIN_MIN), KELVIN_MAX)
         tint = min(max(tint, -TINT_MAX), TINT_MAX)
@@ -63,11 +61,3 @@ class AutoWhiteBalance:
             self._tint += share * (tint - self._tint)
             self._neutral = neutral_from_kelvin(self._calibration, self.kelvin, self._tint)
 
-
-def _bright(zones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The brightest zones that are not clipped: what is bright is more often white than not."""
-    flat = zones.reshape(-1, 3)
-    flat = flat[flat.max(axis=1) < _CLIPPED]
-    if not len(flat):
-        return zones
-    return flat[flat[:, 1] >= np.quantile(flat[:, 1], 1 - _BRIGHT_SHARE)]

@@ -238,6 +238,14 @@ def kelvin_from_neutral(colors: Colors, neutral: Sequence[float]) -> tuple[float
     return kelvin_from_xy(_white(colors, neutral))
 
 
+_LIGHTS_MIRED = range(120, 420, 20)
+"""Lights that zones are held against, 8300 to 2400 K."""
+_PLAUSIBLE = 0.2
+"""How far (in log ratio) a grey thing may be from the locus of real lights ..."""
+_SAME_LIGHT = 0.15
+"""... and from each other, under one light: white paper is not all of one white."""
+
+
 class Zoned(Protocol):
     """Anything with mean camera RGB of zones, as `modoptic.isp.FinderStats`."""
 
@@ -249,24 +257,27 @@ def auto_white(
 ) -> Neutral:
     """The neutral of a scene from mean camera RGB of its zones, shape ``(..., 3)``, 0..1.
 
-    Grey world over the zones that are neither dark nor clipped and whose colour could be that of
-    a grey thing under some real light; drawn to the black-body locus, because lights lie near it.
-    ``light`` is such an array, or the statistics of a finder frame.
+    The light is where most of the brightness agrees: each zone that is neither dark nor clipped
+    votes, by its brightness, for the colour it would have if it were grey; votes far from every
+    real light (the black-body locus) count little. The mean of the votes around the densest place
+    is taken. A mean over all zones, grey world, would let a table of brown wood turn white paper
+    blue. ``light`` is such an array, or the statistics of a finder frame.
     """
     zones = light if isinstance(light, np.ndarray) else light.zones
     means = np.asarray(zones, dtype=np.float64).reshape(-1, 3)
-    top = means.max(axis=1)
-    good = (top < clipped) & (means.min(axis=1) > 0.004)
-    if not good.any():
+    good = means[(means.max(axis=1) < clipped) & (means.min(axis=1) > 0.004)]
+    if not len(good):
         return neutral_from_kelvin(colors, 5000.0)
-    ratios = np.log(means[good][:, [0, 2]] / means[good][:, [1]])
+    ratios = np.log(good[:, [0, 2]] / good[:, [1]])
     if _known(colors, _D65_XY)[0] is None:
         red, blue = np.exp(ratios.mean(axis=0))
         return float(red), 1.0, float(blue)
-    lights = np.array([neutral_from_kelvin(colors, k) for k in (2500, 3200, 4200, 5500, 7500)])
-    apart = np.abs(ratios[:, None, :] - np.log(lights[None, :, [0, 2]])).sum(axis=2).min(axis=1)
-    weight = np.exp(-((apart / 0.35) ** 2)) + 1e-3
-    mean = np.exp((ratios * weight[:, None]).sum(axis=0) / weight.sum())
+    lights = np.log([neutral_from_kelvin(colors, 1e6 / m) for m in _LIGHTS_MIRED])[:, [0, 2]]
+    apart = np.linalg.norm(ratios[:, None, :] - lights[None, :, :], axis=2)
+    votes = good[:, 1] * (np.exp(-((apart.min(axis=1) / _PLAUSIBLE) ** 2)) + 1e-3)
+    agree = np.exp(-((apart / _SAME_LIGHT) ** 2))
+    densest = agree[:, int(np.argmax(votes @ agree))] + 1e-6
+    mean = np.exp((ratios * (votes * densest)[:, None]).sum(axis=0) / (votes @ densest))
     kelvin, tint = kelvin_from_neutral(colors, (float(mean[0]), 1.0, float(mean[1])))
     return neutral_from_kelvin(
         colors, min(max(kelvin, 2000.0), 12000.0), min(max(tint, -40.0), 40.0)

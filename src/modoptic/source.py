@@ -144,5 +144,8 @@ class Source(Protocol):
         ...
 
     def subscribe(self, listener: Callable[[RingTurned], None]) -> None:
-        """Call ``listener``, from any thread, when the hand turns the ring."""
+        """Call ``listener``, from any thread, when the hand turns the ring.
+
+        And at once with where it stands, if there is a ring.
+        """
         ...

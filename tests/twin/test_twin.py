@@ -230,11 +230,12 @@ def test_the_ring_moves_the_lens_at_once_and_newer_requests_win(twin: Twin) -> N
     assert shoot(twin, finder).meta.settings.focus_distance_m == 1.0
     twin.turn_ring(0.5)
     twin.turn_ring(0.1)
-    assert [e.sequence for e in heard] == [1, 2]
-    assert heard[1].focus_distance_m == 0.30 and heard[1].at_ns >= heard[0].at_ns
+    # the first says where the ring stands, before anyone turned it
+    assert [e.sequence for e in heard] == [0, 1, 2]
+    assert heard[2].focus_distance_m == 0.30 and heard[2].at_ns >= heard[1].at_ns
     turned = shoot(twin, finder).meta
     assert turned.settings.focus_distance_m == 0.30
-    assert turned.sensor_time_ns >= heard[1].at_ns
+    assert turned.sensor_time_ns >= heard[2].at_ns
     new = msgspec.structs.replace(finder, focus_distance_m=2.0)
     assert shoot(twin, new).meta.settings.focus_distance_m == 2.0
     twin.set_lens(focus_distance_m=math.inf, f_number=8.0)

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
             depth=args.depth,
             seed=args.seed,
             replay=tuple(args.replay),
-            seated=args.seated,
+            # raw files have no hands that could seat them; --once seats the twin itself
+            seated=bool(args.replay) or (args.seated and not args.once),
             line_bit_s=args.line,
         )
         built_in = starter.submit(start_device, "phone-1inch", scene=args.scene, depth=args.depth)

@@ -93,11 +93,10 @@ def run_once(args: argparse.Namespace, *, module: DeviceProcess, built_in: Devic
         if hands is not None:
             hands.seat()
         state = _wait(phone, _module_active, "the module")
-        if state.dock.ready_ms is None:
-            state = _wait(phone, lambda now: now.dock.ready_ms is not None, "the first picture")
         camera = _active(state)
-        print(f"Attached {camera.title}: first picture after {state.dock.ready_ms:.0f} ms")
         if hands is not None:
+            state = _wait(phone, lambda now: now.dock.ready_ms is not None, "the first picture")
+            print(f"Attached {camera.title}: first picture after {state.dock.ready_ms:.0f} ms")
             hands.turn_ring(1.0)
             _wait(phone, _focused_at(1.0), "the focus ring")
         else:

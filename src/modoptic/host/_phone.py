@@ -65,6 +65,8 @@ class _Socket:
         self.link: HostEnd  # set right after, because the link needs its listener first
         self.dock = DockState(carrier=address.partition(":")[0])
         self.camera: Camera | None = None
+        self.ring: RingTurned | None = None
+        """Where the module's focus ring stands, if it has one."""
         self.seated_ns: int | None = None
         """When the hand seated it, until its first picture is shown."""
         self.finder: Settings | None = None
@@ -166,6 +168,7 @@ class Phone:
         self._subscribers: list[Callable[[PhoneState], None]] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._began_ns = time.monotonic_ns()
         self._loop = Loop("phone")
         self.finder = Finder[_Socket](lambda shown: self.post(lambda: self._on_shown(shown)))
         self._darkroom = Darkroom(
@@ -359,7 +362,8 @@ class Phone:
     def on_dock(self, socket: _Socket, state: str, why: str, at_ns: int) -> None:
         # the first state after DETACHED is the hand's signal
         if socket.dock.state == "DETACHED" and state != "DETACHED":
-            socket.seated_ns = at_ns
+            # a module that was there before the phone came up has nothing to be timed
+            socket.seated_ns = at_ns if at_ns >= self._began_ns else None
             socket.dock = msgspec.structs.replace(socket.dock, ready_ms=None)
         socket.dock = msgspec.structs.replace(socket.dock, state=state, why=why)
         self._tell(important=True)
@@ -368,6 +372,8 @@ class Phone:
         info, calibration = manifest.info, manifest.calibration
         before = self._active.camera if self._active is not None else None
         socket.camera = Camera(info, calibration, before)
+        if socket.ring is not None:
+            socket.camera.focus(socket.ring.focus_distance_m)
         socket.dock = msgspec.structs.replace(socket.dock, known=known)
         wanted = self._preferences.auto_switch and not socket.built_in
         if self._active is None or wanted:
@@ -377,7 +383,7 @@ class Phone:
     def on_detached(self, socket: _Socket, why: str) -> None:
         camera, socket.camera = socket.camera, None
         socket.finder = socket.loupe = None
-        socket.seated_ns = None
+        socket.seated_ns = socket.ring = None
         if self._active is socket:
             self._active = None
             # the picture first, then the paperwork
@@ -392,7 +398,8 @@ class Phone:
         self._tell(important=True)
 
     def on_ring(self, socket: _Socket, event: RingTurned) -> None:
-        if socket.camera is None:
+        socket.ring = event
+        if socket.camera is None:  # a session begins with where the ring stands
             return
         socket.camera.autofocus = None  # the hand has the last word
         socket.camera.focus(event.focus_distance_m)

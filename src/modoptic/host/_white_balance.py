@@ -60,4 +60,3 @@ class AutoWhiteBalance:
             self._mired += share * change
             self._tint += share * (tint - self._tint)
             self._neutral = neutral_from_kelvin(self._calibration, self.kelvin, self._tint)
-

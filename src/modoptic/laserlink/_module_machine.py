@@ -147,6 +147,7 @@ class ModuleMachine:
         self._welcome = False
         self._sensor = False
         self._checking: dict[int, m.Request] = {}
+        self._ring: RingTurned | None = None
         self._repeating: dict[str, _Repeating] = {}
         self._streams: dict[str, _Stream] = {name: _Stream() for name in m.REPEATING}
         self._stills: dict[int, _Still] = {}
@@ -216,14 +217,18 @@ class ModuleMachine:
                 pass
 
     def ring_turned(self, event: RingTurned) -> None:
-        """The hand turned the ring: tell the phone."""
+        """Where the ring stands now: tell the phone, or keep it until there is one."""
+        self._ring = event
         if self._welcome:
-            ring = m.RingEvent(
-                sequence=event.sequence,
-                focus_distance_m=event.focus_distance_m,
-                at_ns=event.at_ns,
-            )
-            self._say(ring, EVENTS)
+            self._say_ring(event)
+
+    def _say_ring(self, event: RingTurned) -> None:
+        ring = m.RingEvent(
+            sequence=event.sequence,
+            focus_distance_m=event.focus_distance_m,
+            at_ns=event.at_ns,
+        )
+        self._say(ring, EVENTS)
 
     def control_out(self) -> list[bytes]:
         """Packets to send on the control path, in order; each is given once."""
@@ -453,6 +458,8 @@ class ModuleMachine:
             for offset in range(0, len(self._manifest), _MANIFEST_PART):
                 part = self._manifest[offset : offset + _MANIFEST_PART]
                 self._say(m.ManifestPart(offset=offset, data=part))
+        if self._ring is not None:
+            self._say_ring(self._ring)
         self.ready = True
         self._say(m.Ready(still_buffers=self.info.still_buffers))
 

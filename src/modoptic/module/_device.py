@@ -169,6 +169,8 @@ class Device:
         self._jobs = threading.Condition(self._lock)
         self._preparing = threading.Lock()
         self._rings: deque[RingTurned] = deque()
+        self._ring: RingTurned | None = None
+        """Where the ring stands; each session begins with it."""
         self._later: deque[Callable[[], None]] = deque()
         self._tilted = 0.0
         self._sessions = 0
@@ -313,6 +315,8 @@ class Device:
                 session=self._sessions,
                 line=self._line,
             )
+            if self._ring is not None:
+                power.machine.ring_turned(self._ring)
             power.machine.hello()
         self._sensor = threading.Thread(
             target=self._sense, args=(power, self._sensor), name="sensor", daemon=True
@@ -492,6 +496,7 @@ class Device:
                 self._forget(power, frame_id)
 
     def _ring_turned(self, event: RingTurned) -> None:
+        self._ring = event
         self._rings.append(event)
         self._wake.set()
 

@@ -25,6 +25,8 @@ from modoptic.twin._definition import Definition, camera_info, load_definition, 
 from modoptic.twin._light import LightMaps, Window
 
 _BAND_ROWS = 256
+RING_AT_M = 1.0
+"""Where a module's focus ring stands when it leaves the shelf (an assumption)."""
 _SMALL_FRAME = 16 << 20  # bytes; one core makes so many in 6 ms
 
 
@@ -74,10 +76,12 @@ class Twin:
         self._scene_wanted = 0
         self._scene_loading: str | None = None
         self._scene_error: str | None = None
-        self._use_scene(scene if isinstance(scene, Scene) else load_scene(scene))
+        self._scene = scene if isinstance(scene, Scene) else load_scene(scene)
+        self._maps = self._light_of(self._scene)
 
         self._lens_lock = threading.Lock()
-        self._focus_m = math.inf
+        # a built-in camera has no ring that could stand anywhere
+        self._focus_m = math.inf if self.info.built_in else RING_AT_M
         self._f_number = self.info.f_number_min
         self._lens_moved_ns = 0
         self._asked: tuple[float, float] | None = None
@@ -88,6 +92,8 @@ class Twin:
         self._off.set()
         self._boots = 0
         self._frames = 0
+        self._stills = 0
+        self._announced: list[Settings] = []
         self._last: tuple[Settings, int, int] | None = None
         self.calibration = calibration or calibration_of(
             self.definition, self.info, seed, cache_dir
@@ -114,6 +120,13 @@ class Twin:
     def focus_distance_m(self) -> float:
         """Where the lens stands now."""
         return self._focus_m
+
+    def look(self) -> None:
+        """Let light through the lens before anyone asks for a picture.
+
+        The first look at a scene takes a second; on a real sensor light falls at all times.
+        """
+        self._maps.preview(self._lens(self._focus_m, self._f_number))
 
     def turn_ring(self, focus_distance_m: float) -> None:
         """Turn the focus ring by hand: the lens moves at once, and listeners are told.
@@ -152,9 +165,11 @@ class Twin:
             error = None
             try:
                 ready = scene if isinstance(scene, Scene) else load_scene(scene)
+                maps = self._light_of(ready)
+                maps.preview(self._lens(self._focus_m, self._f_number))
                 with self._scene_lock:
                     if wanted == self._scene_wanted:
-                        self._use_scene(ready)
+                        self._scene, self._maps = ready, maps
             except Exception as problem:
                 error = str(problem)
             with self._scene_lock:
@@ -175,7 +190,8 @@ class Twin:
         DetachedError : power went away meanwhile
         """
         self._boots += 1
-        self._frames = 0
+        self._frames = self._stills = 0
+        self._announced.clear()
         self._last = None
         self._off = threading.Event()
         self._wait_until(self._off, time.monotonic_ns() + int(self.info.start_up.sensor_s * 1e9))
@@ -242,6 +258,7 @@ class Twin:
     def prepare(self, settings: Settings, progress: Callable[[float], None]) -> None:
         """Compute the light of a still, so that `capture` is quick. See `Source.prepare`."""
         settings = self.in_force(settings)
+        self._announced.append(settings)
         off = self._off
         if settings.readout != "bin4":
             lens = self._lens(settings.focus_distance_m, settings.f_number)
@@ -259,6 +276,7 @@ class Twin:
         if off.is_set():
             raise DetachedError(f"{self.info.title} has no power; start it first")
         settings = self.in_force(settings)
+        key = self._noise_key(settings)
         maps, lens, began = self._begin(settings, off)
         window = self._window(settings)
         if settings.readout == "bin4" and settings.region is None:
@@ -270,7 +288,7 @@ class Twin:
             settings, focus_distance_m=lens.focus_distance_m, f_number=lens.f_number
         )
         meta = self.describe(settings)
-        end = self._read(light, settings, window, meta, began, off, out, rows)
+        end = self._read(light, settings, window, meta, key, began, off, out, rows)
         exposure_end = began + int(settings.exposure_s * 1e9)
         self._last = (settings, exposure_end, end)
         return msgspec.structs.replace(meta, sensor_time_ns=began, readout_end_ns=end)
@@ -291,12 +309,18 @@ class Twin:
     def subscribe(self, listener: Callable[[RingTurned], None]) -> None:
         with self._lens_lock:
             self._listeners.append(listener)
+            now = RingTurned(
+                sequence=self._ring_sequence,
+                focus_distance_m=self._focus_m,
+                at_ns=self._lens_moved_ns,
+            )
+        if not self.info.built_in:
+            listener(now)
 
     # --- inside
 
-    def _use_scene(self, scene: Scene) -> None:
-        self._scene = scene
-        self._maps = LightMaps(LightRenderer(scene, self._response), self.definition.sensor)
+    def _light_of(self, scene: Scene) -> LightMaps:
+        return LightMaps(LightRenderer(scene, self._response), self.definition.sensor)
 
     def _move(self, focus_m: float | None, f_number: float | None) -> None:
         """Move the lens; its lock is held."""
@@ -305,6 +329,18 @@ class Twin:
         if (focus_m, f_number) != (self._focus_m, self._f_number):
             self._focus_m, self._f_number = focus_m, f_number
         self._lens_moved_ns = time.monotonic_ns()
+
+    def _noise_key(self, settings: Settings) -> int:
+        """Of the next frame. Stills are counted apart from the finder's frames.
+
+        How many finder frames there were is a matter of time, so a still's noise would not repeat.
+        """
+        if settings in self._announced:
+            self._announced.remove(settings)
+            self._stills += 1
+            return frame_key(self.info.id, self._boots, "still", self._stills)
+        self._frames += 1
+        return frame_key(self.info.id, self._boots, self._frames)
 
     def _lens(self, focus_m: float, f_number: float) -> LensState:
         return LensState(self._focal_length_mm, f_number, focus_m, self.definition.transmittance)
@@ -342,6 +378,7 @@ class Twin:
         settings: Settings,
         window: Window,
         meta: FrameMeta,
+        key: int,
         began: int,
         off: threading.Event,
         out: memoryview,
@@ -354,7 +391,6 @@ class Twin:
         if len(out) < size:
             raise SettingError("frame buffer", f"{len(out)} bytes", f"{size} bytes")
         packed = np.frombuffer(out, np.uint8, size).reshape(window.height, row_bytes)
-        self._frames += 1
         shot = Shot(
             exposure_s=settings.exposure_s,
             gain=settings.gain,
@@ -362,7 +398,7 @@ class Twin:
             bits=settings.bits,
             origin=(window.x, window.y),
             temperature_c=self.definition.temperature_c,
-            key=frame_key(self.info.id, self._boots, self._frames),
+            key=key,
         )
         exposed = began + int(settings.exposure_s * 1e9)
 

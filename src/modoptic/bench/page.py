@@ -43,7 +43,8 @@ CHROMIUM_OPTIONS = [
 
 def finder_page() -> dict[str, Any]:
     """End of readout to drawn, the twin at 30 frames/s, 600 frames after a warm-up of 60."""
-    with _viewfinder() as (server, _, _):
+    with _viewfinder() as (server, phone, _):
+        phone.act(SetControls(exposure_s=1 / 30))  # one frame after the other: 30 a second
         _drawn(server, 60)
         server.reset_figures()
         _drawn(server, FRAMES)

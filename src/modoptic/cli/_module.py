@@ -88,8 +88,7 @@ def _serve(args: argparse.Namespace) -> int:
     serving = threading.Thread(target=device.serve_forever, name="device", daemon=True)
     serving.start()
     if twin is not None:
-        # a module lies in the light while it lies on the table
-        threading.Thread(target=twin.look, name="light", daemon=True).start()
+        twin.look()  # a module lies in the light before anyone seats it
     print(
         json.dumps({"address": device.address, "hands": args.hands, "title": source.info.title}),
         flush=True,

@@ -113,8 +113,9 @@ def main(descriptor: int) -> None:
     sys.setswitchinterval(0.0005)
     pipe = Pipe(socket.socket(fileno=descriptor))
     developer = _Developer(pipe)
-    threading.Thread(target=developer.listen, name="listen", daemon=True).start()
+    # the listener interrupts this thread when the phone hangs up, which may be at once
     with contextlib.suppress(KeyboardInterrupt, OSError):
+        threading.Thread(target=developer.listen, name="listen", daemon=True).start()
         developer.work()
     sys.stdout.flush()
     # worker threads may be inside a kernel; nothing of theirs is needed any more

@@ -36,6 +36,9 @@ class Entry:
 
 
 BENCHES: dict[str, Entry] = {
+    "demo-first": Entry(
+        "start:demo_first", "fresh clone to the address, without the download", "<= 90 s"
+    ),
     "demo-next": Entry("start:demo_next", "next start of the demo, no network", "<= 3 s"),
     "attach-new": Entry("attach:attach_new", "seat to first picture, unknown module", "<= 500 ms"),
     "attach-known": Entry("attach:attach_known", "the same, known module", "<= 150 ms"),
@@ -61,6 +64,9 @@ BENCHES: dict[str, Entry] = {
     "develop-100mp": Entry(
         "develop:develop_100mp", "100 MP raw to JPEG closed", "<= 1.5 s, 3.5 x LibRaw AHD"
     ),
+    "demosaic-kodak": Entry(
+        "develop:demosaic_kodak", "demosaic of the Kodak set, CPSNR", ">= 40 dB"
+    ),
     "dng-100mp": Entry("files:dng_100mp", "100 MP raw to DNG", "<= 2.5 s lossless JPEG; <= 1 s XL"),
     "shot-memory": Entry("shots:shot_memory", "memory of a 100 MP shot", "<= 1.2 GB"),
 }
@@ -74,7 +80,7 @@ def run(
     seconds: float | None = None,
 ) -> int:
     """Run benches by name, all by default, and print each as it is done; returns an exit code."""
-    from modoptic.errors import SettingError
+    from modoptic.errors import ModopticError, SettingError
 
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
@@ -92,6 +98,8 @@ def run(
             result: Result = {"name": name, **measure(**options)}
         except ImportError as error:
             result = {"name": name, "missing": f"{error.name}: pip install 'modoptic[bench]'"}
+        except ModopticError as error:
+            result = {"name": name, "missing": str(error)}
         result.setdefault("bar_text", entry.bar)
         result["took_s"] = round(time.perf_counter() - start, 1)
         missed += not result.get("met", False)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+from modoptic.errors import ModopticError
+
 REPEATS = 5
-WITHIN_S = 60.0
+NEXT_WITHIN_S = 60.0
+FIRST_WITHIN_S = 600.0
+FETCH_WITHIN_S = 600.0
 
 
 def demo_next() -> dict[str, Any]:
@@ -21,24 +27,55 @@ def demo_next() -> dict[str, Any]:
     return {"value": value, "unit": "s", "bar": 3.0, "met": value <= 3.0, "worst": times[-1]}
 
 
+def demo_first() -> dict[str, Any]:
+    """Fresh clone to the address: environment, install, kernels, start; without the download.
+
+    What would be downloaded is fetched beforehand, so that the network is not what is measured.
+    """
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        raise ModopticError(
+            "demo-first needs a git checkout of the project, not an installed wheel"
+        )
+    with tempfile.TemporaryDirectory(prefix="modoptic-bench-") as folder:
+        wheels, clone = Path(folder) / "wheels", Path(folder) / "modoptic"
+        fetch = [sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels)]
+        fetch += ["-c", str(root / "constraints.txt"), str(root), "hatchling", "editables"]
+        subprocess.run(fetch, check=True, timeout=FETCH_WITHIN_S)
+        subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True, timeout=60)
+        alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "MODOPTIC_HOME": folder}
+        options = f"ARGS=--no-browser --port 0 --gallery {folder}/photos"
+        value = _until_ready(["make", "-C", str(clone), "demo", options], alone, FIRST_WITHIN_S)
+    return {"value": value, "unit": "s", "bar": 90.0, "met": value <= 90.0}
+
+
+def _until_ready(command: list[str], environment: dict[str, str], within_s: float) -> float:
+    """Seconds from the start of a command to the line that begins with Ready; it is ended then."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **environment},
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("Ready:"):
+                return time.perf_counter() - start
+            if time.perf_counter() - start > within_s:
+                break
+        raise ModopticError(f"{' '.join(command)} was not ready within {within_s:g} s")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+        process.stdout.close()
+
+
 def _start_once() -> float:
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--gallery", folder],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "MODOPTIC_HOME": folder},
+        command = [sys.executable, "-m", "modoptic", "demo", "--no-browser", "--port", "0"]
+        return _until_ready(
+            [*command, "--gallery", folder], {"MODOPTIC_HOME": folder}, NEXT_WITHIN_S
         )
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                if line.startswith("Ready:"):
-                    return time.perf_counter() - start
-                if time.perf_counter() - start > WITHIN_S:
-                    break
-            raise RuntimeError("the demo did not come up")
-        finally:
-            process.terminate()
-            process.wait(10)
-            process.stdout.close()

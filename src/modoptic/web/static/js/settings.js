@@ -66,7 +66,7 @@ export class Settings {
         (kind) => choose(kind === "off" ? { save_dng: false } : { save_dng: true, dng_compression: kind })),
       choices("Look", [["dark", "Dark"], ["light", "Sun"], ["night", "Night"]], document.documentElement.dataset.theme, (t) => { this.look(t); this.refresh(); }),
       choices("Hand", [["right", "Right"], ["left", "Left"]], document.documentElement.dataset.hand, (h) => { this.hand(h); this.refresh(); }),
-      make("p", { class: "settings-note" }, "DNG opens everywhere. Compact DNG is JPEG XL (DNG 1.7): Adobe's programs and the newest darktable and RawTherapee read it."),
+      make("p", { class: "settings-note" }, "DNG opens everywhere. Compact DNG is JPEG XL (DNG 1.7): Adobe's programs and modoptic read it; LibRaw, darktable 4.2 and RawTherapee 5.9 do not yet."),
       make("p", { class: "settings-note" }, s.gallery_dir ? `Photos are in ${s.gallery_dir}` : ""));
   }
 }

@@ -51,8 +51,8 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     Values must be linear in light, or the response is that of the encoded picture. Window: Tukey
     with alpha 1; edge: a polynomial of ``order``, the standard's default is 5.
 
-    Against sfrmat5, the reference code, the response is the same within 0.006 and the frequency
-    of SFR 50 % within 1.5 % (see the tests).
+    Against sfrmat5, the reference code, on its own example pictures the response is the same
+    within 0.0002 and the frequency of SFR 50 % within 0.1 % (see the tests).
 
     Parameters
     ----------
@@ -68,11 +68,11 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     down = abs(image[-3:].mean() - image[:3].mean())
     across = abs(image[:, -3:].mean() - image[:, :3].mean())
     if down > across:
-        image = np.ascontiguousarray(image.T)
-    if image[:, :5].sum() > image[:, -5:].sum():
-        image = image[:, ::-1]
+        image = np.ascontiguousarray(np.rot90(image))
     low, high = image[:, :5].mean(), image[:, -5:].mean()
-    if high - low < 1e-3 * max(abs(high), 1e-9):
+    if low > high:
+        image, low, high = -image, -low, -high
+    if high - low < 1e-3 * max(abs(low), abs(high), 1e-9):
         raise SettingError("edge picture", f"{low:g} to {high:g}", "two sides of unlike brightness")
     edge = _find_edge(image, order)
     lines = np.arange(image.shape[0])
@@ -82,13 +82,13 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
             "edge", f"{np.degrees(np.arctan(slope)):.2f} degrees", "an edge that crosses a pixel"
         )
     # whole turns of phase, so that every fraction of a pixel is met equally often
-    used = int(np.floor(image.shape[0] * abs(slope)) / abs(slope))
+    used = round(float(np.floor(image.shape[0] * abs(slope))) / abs(slope))
     spread = _edge_spread(image[:used], (edge - edge[0])[:used])
     line_spread = np.empty_like(spread)
     line_spread[1:-1] = 0.5 * (spread[2:] - spread[:-2])
     line_spread[0], line_spread[-1] = line_spread[1], line_spread[-2]
     n = spread.size
-    line_spread *= _tukey(np.arange(1.0, n + 1.0), n / 2.0, n)
+    line_spread = _centred(line_spread) * _tukey(np.arange(1.0, n + 1.0), n / 2.0, n)
     half = n // 2 + 1
     modulus = np.abs(np.fft.rfft(line_spread))[:half]
     response = modulus / modulus[0] * _difference_correction(half)
@@ -100,15 +100,24 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
 
 def _tukey(index: FloatArray, middle: FloatArray | float, size: int) -> FloatArray:
     """Tukey window, alpha 1, about ``middle`` (positions from 1), wide enough for both sides."""
-    width = np.maximum(middle, size - middle)
+    width = 0.5 * (np.round(2.0 * np.maximum(middle, size - middle)) - 1.0)
     return 0.5 * (1.0 + np.cos(np.pi * np.clip((index - middle - 0.5) / width, -1.0, 1.0)))
+
+
+def _centred(line: FloatArray) -> FloatArray:
+    """The line moved so that its peak stands in the middle, zeros where nothing is known."""
+    n = line.size
+    by = round(float(np.flatnonzero(line == line.max()).mean())) - n // 2
+    out = np.zeros_like(line)
+    out[max(-by, 0) : n - max(by, 0)] = line[max(by, 0) : n - max(-by, 0)]
+    return out
 
 
 def _find_edge(image: FloatArray, order: int) -> FloatArray:
     """Column of the edge in each row: centroids of the derivative, smoothed by a polynomial."""
     height, width = image.shape
     slope = np.diff(image, axis=1, append=image[:, -1:])
-    slope[:, -1] = slope[:, -2]
+    slope[:, 0], slope[:, -1] = slope[:, 1], slope[:, -2]
     columns = np.arange(1, width + 1, dtype=np.float64)
     lines = np.linspace(-1.0, 1.0, height)
     window = np.broadcast_to(_tukey(columns, (width + 1) / 2, width), slope.shape)

@@ -154,3 +154,25 @@ def test_silence_is_a_detach() -> None:
             assert 0.3 < at - said < 1.0
             control.close()
             pixels.close()
+
+
+def test_silence_of_a_connected_module_is_a_detach(
+    fake_module: Callable[[list[bytes], int | None], Told],
+) -> None:
+    fd = ring(SLOTS * STRIDE, sealed=True)
+    began = time.monotonic()
+    told = fake_module([OFFER, MAGNET], fd)
+    told.wait("SEATING")
+    _, why, at = told.wait("DETACHED")
+    assert "silent" in why
+    assert 0.5 <= at - began < 1.0
+    os.close(fd)
+
+
+def test_no_module_is_said_once(tmp_path: Path) -> None:
+    told = Told()
+    with HostEnd(f"memory:{tmp_path}/none.sock", told):
+        _, why, _ = told.wait("DETACHED")
+        assert "start it" in why
+        assert not threading.Event().wait(0.3)
+    assert len(told.states) == 1

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from modoptic.errors import AddressError, DetachedError, LinkError, ModopticError, SettingError
-from modoptic.frame import Frame, Settings
+from modoptic.frame import Frame, FrameMeta, Settings
 from modoptic.laserlink import HostEnd, LineFaults, Manifest, StillBuffer, map_still, parse_address
 from modoptic.module import Device
 from modoptic.source import RingTurned, StartUp
@@ -404,6 +404,80 @@ def test_a_killed_module_is_a_detach(address: str, tmp_path: Path) -> None:
     # what the killed process left behind is no obstacle
     with joined(address):
         pass
+
+
+def test_a_stopped_module_is_a_detach_and_comes_back(address: str) -> None:
+    code = (
+        "import sys\n"
+        "from modoptic.module import Device\n"
+        "from modoptic.testing._source import FakeSource\n"
+        "device = Device(FakeSource(512, 384), sys.argv[1])\n"
+        "print(device.address, flush=True)\n"
+        "device.serve_forever()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, address], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    told = Told()
+    try:
+        with HostEnd(process.stdout.readline().strip(), told) as host:
+            told.wait("ready", timeout_s=30)
+            host.stream("finder", FINDER)
+            told.wait("finder finder")
+            process.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            assert "silent" in str(told.wait("detached")[0])
+            assert told.when("detached") - stopped < 0.8
+            process.send_signal(signal.SIGCONT)
+            told.wait("ready", 2)
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_a_busy_module_is_not_taken_for_a_dead_one(address: str) -> None:
+    """Its link's thread is held up, as by a large raw, and others want the interpreter."""
+
+    class Slow(FakeSource):
+        def describe(self, settings: Settings) -> FrameMeta:
+            if settings.readout == "full":
+                until = time.monotonic() + 0.8
+                while time.monotonic() < until:
+                    sum(range(1000))
+            return super().describe(settings)
+
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            sum(range(100_000))
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        with joined(address, Slow(*SIZE)) as (_, host, told):
+            host.shoot(STILL)
+            told.wait("done")
+            assert not told.count("detached")
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
+
+
+def test_a_second_phone_is_told_that_the_module_is_taken(address: str) -> None:
+    with joined(address) as (device, host, told):
+        host.stream("finder", FINDER)
+        other = Told()
+        with HostEnd(device.address, other):
+            assert "another phone" in str(other.wait("dock DETACHED")[0])
+            told.wait("finder finder", told.count("finder finder") + 5)
+            host.close()
+            other.wait("ready")
+        assert told.count("detached") <= 1
 
 
 def test_a_phone_that_goes_away_leaves_the_module_ready_for_the_next(address: str) -> None:

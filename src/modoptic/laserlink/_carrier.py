@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
 from modoptic.laserlink._dock import Signal
 from modoptic.laserlink._packets import Header
@@ -42,6 +43,32 @@ class Wake:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+BEAT_S: Final = 0.1
+
+
+class Pulse:
+    """Calls ``beat`` every 100 ms, to say that this process lives.
+
+    In a thread of its own: the one that serves the link may be busy for longer, with a large raw
+    that is played for example, and a busy module must not be taken for a dead one.
+    """
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="laserlink-pulse", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.wait(BEAT_S):
+            self._beat()
+
+    def close(self) -> None:
+        """No more beats once this returns."""
+        self._end.set()
+        self._thread.join()
 
 
 def wait(files: Files, timeout_s: float | None) -> None:
@@ -93,8 +120,11 @@ class ModuleListener(Protocol):
     @property
     def address(self) -> str: ...
     def files(self) -> Files: ...
-    def accept(self, *, seated: bool) -> ModuleCarrier | None:
-        """A phone that has connected, or None; over a network only while ``seated``."""
+    def accept(self, *, seated: bool, busy: bool) -> ModuleCarrier | None:
+        """A phone that has connected, or None; over a network only while ``seated``.
+
+        While ``busy`` there is a phone already, and whoever comes is told so and sent away.
+        """
         ...
 
     def close(self) -> None: ...

@@ -181,15 +181,22 @@ class HostEnd:
         while not self._closing:
             try:
                 self._carrier = connect(self.address)
-            except OSError:
-                self._carrier = None
+            except OSError as error:
+                self._nobody(f"no module answers there ({error.strerror or error}); start it first")
             except AddressError as error:
-                _log.warning("%s", error)
+                self._nobody(str(error))
             if self._carrier is not None and self._serve(self._carrier):
                 pause = FIRST_RETRY_S
             if not self._closing:
                 self._rest(pause)
                 pause = min(2 * pause, LAST_RETRY_S)
+
+    def _nobody(self, why: str) -> None:
+        """Say once why there is no module; why one went away is the better reason."""
+        if not self._machine.dock.why:
+            with self._lock:
+                self._machine.hung_up(why)
+            self._tell()
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -208,7 +215,8 @@ class HostEnd:
             why = str(error)
         except ProtocolError as error:
             why, fault = str(error), True
-            _log.warning("%s: %s; the connection is closed", self.address, error)
+            if why != self._machine.dock.why:  # whoever talks nonsense does so at each try
+                _log.warning("%s: %s; the connection is closed", self.address, error)
         finally:
             carrier.close()
             self._carrier = None

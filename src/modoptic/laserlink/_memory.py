@@ -11,7 +11,10 @@ message of the socket orders memory, a number in the ring would not.
 Each message begins with a byte that says what it is:
 
 ``R`` slots u32, stride u32, with the memfd: the ring. ``H`` u64: packets written so far. ``T`` u64:
-packets copied out so far. ``C``: a control packet. ``S``: a dock signal. Others are ignored.
+packets copied out so far. ``C``: a control packet. ``S``: a dock signal. ``B``, in place of the
+ring: busy, another phone uses the module. ``L``: the module lives; it says so every 100 ms, and
+500 ms without any message are a detach (a module that was stopped does not hang up). Others are
+ignored.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,11 +35,12 @@ from typing import Final
 
 from modoptic.errors import AddressError, ProtocolError
 from modoptic.laserlink._address import MemoryAddress
-from modoptic.laserlink._carrier import Files, HangUp, Sink
+from modoptic.laserlink._carrier import BEAT_S, Files, HangUp, Pulse, Sink
 from modoptic.laserlink._dock import Signal, pack_signal, unpack_signal
 from modoptic.laserlink._packets import HEADER_BYTES, MAX_PAYLOAD, parse_header
 from modoptic.laserlink._send import Packet
 
+SILENCE_S: Final = 0.5
 SLOTS: Final = 32
 _PAYLOAD_AT: Final = 64
 STRIDE: Final = _PAYLOAD_AT + MAX_PAYLOAD
@@ -120,6 +125,12 @@ class MemoryModule:
                 socket.send_fds(sock, [b"R" + _RING.pack(SLOTS, STRIDE)], [fd])
         finally:
             os.close(fd)
+        self._pulse = Pulse(self._beat)
+
+    def _beat(self) -> None:
+        # past the queue: where it is full the phone has enough to hear
+        with contextlib.suppress(OSError):
+            self._messages.sock.send(b"L")
 
     def files(self) -> Files:
         return self._messages.files()
@@ -163,6 +174,7 @@ class MemoryModule:
         return  # the signals that follow tell the phone
 
     def close(self) -> None:
+        self._pulse.close()
         self._messages.sock.close()
         self._view.release()
         self._ring.close()
@@ -211,10 +223,14 @@ class MemoryListener:
     def files(self) -> Files:
         return [(self._sock.fileno(), select.POLLIN)]
 
-    def accept(self, *, seated: bool) -> MemoryModule | None:
+    def accept(self, *, seated: bool, busy: bool) -> MemoryModule | None:
         try:
             sock, _ = self._sock.accept()
         except OSError:
+            return None
+        if busy:
+            with sock, contextlib.suppress(OSError):
+                sock.send(b"B")
             return None
         try:
             return MemoryModule(sock)
@@ -259,6 +275,7 @@ class MemoryHost:
         self._stride = 0
         self._written = 0
         self._read = 0
+        self._heard_at = self._listened_at = time.monotonic()
 
     def files(self) -> Files:
         return self._messages.files()
@@ -273,6 +290,8 @@ class MemoryHost:
             messages = self._messages.receive(64)
         except HangUp as error:
             messages, hung_up = [], error
+        if messages:
+            self._heard_at = now
         for message in messages:
             match message[0]:
                 case 0x43:  # C
@@ -322,6 +341,8 @@ class MemoryHost:
         try:
             if not data:
                 raise HangUp("the other end hung up")
+            if data == b"B":
+                raise HangUp("another phone uses this module; close that one, or wait")
             if len(data) != 1 + _RING.size or data[:1] != b"R" or len(fds) != 1:
                 raise ProtocolError("the module did not begin with its ring")
             self._map(fds[0], *_RING.unpack_from(data, 1))
@@ -346,7 +367,14 @@ class MemoryHost:
             self._messages.send(b"C" + packet)
 
     def tick(self, now: float) -> float | None:
-        return None
+        if self._ring is None:
+            return None
+        if now - self._listened_at > 2 * BEAT_S:
+            self._heard_at = now  # it was this end that slept, with what waits still unread
+        self._listened_at = now
+        if now - self._heard_at >= SILENCE_S:
+            raise HangUp(f"silent for {SILENCE_S * 1000:.0f} ms; its process hangs or was stopped")
+        return now + BEAT_S
 
     def close(self) -> None:
         self._messages.sock.close()

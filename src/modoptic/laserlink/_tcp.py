@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from typing import Final
 
 from modoptic.errors import AddressError, ProtocolError
 from modoptic.laserlink._address import TcpAddress
-from modoptic.laserlink._carrier import Files, HangUp, Sink
+from modoptic.laserlink._carrier import BEAT_S, Files, HangUp, Pulse, Sink
 from modoptic.laserlink._dock import Signal, SignalKind
 from modoptic.laserlink._packets import (
     CONTROL,
@@ -35,7 +36,6 @@ from modoptic.laserlink._packets import (
 )
 from modoptic.laserlink._send import Packet
 
-HEARTBEAT_S: Final = 0.1
 SILENCE_S: Final = 0.4
 _CONNECT_S: Final = 1.0
 _BATCH: Final = 8
@@ -61,16 +61,23 @@ class _Control:
         self._said_at = 0.0
         self._out = bytearray()
         self._in = bytearray()
+        self._lock = threading.Lock()
 
     def files(self) -> Files:
         return [(self.sock.fileno(), select.POLLIN | (select.POLLOUT if self._out else 0))]
 
     def send(self, packets: Iterable[bytes]) -> None:
-        for packet in packets:
-            self._out += packet
-        self.flush()
+        with self._lock:
+            for packet in packets:
+                self._out += packet
+            self._flush()
 
-    def flush(self) -> None:
+    def beat(self) -> None:
+        """Say that this end lives; from any thread."""
+        self._said_at = time.monotonic()
+        self.send([_BEAT])
+
+    def _flush(self) -> None:
         while self._out:
             try:
                 sent = self.sock.send(self._out)
@@ -82,7 +89,8 @@ class _Control:
             del self._out[:sent]
 
     def receive(self) -> list[bytes]:
-        self.flush()
+        with self._lock:
+            self._flush()
         try:
             data = self.sock.recv(256 * 1024)
         except BlockingIOError:
@@ -112,10 +120,9 @@ class _Control:
             if not select.select([self.sock], [], [], 0)[0]:
                 raise HangUp(f"silent for {SILENCE_S * 1000:.0f} ms")
             self.heard_at = now
-        if now - self._said_at >= HEARTBEAT_S:
-            self._said_at = now
-            self.send([_BEAT])
-        return min(self._said_at + HEARTBEAT_S, self.heard_at + SILENCE_S + 0.001)
+        if now - self._said_at >= BEAT_S:
+            self.beat()
+        return min(self._said_at + BEAT_S, self.heard_at + SILENCE_S + 0.001)
 
     def close(self) -> None:
         self.sock.close()
@@ -132,6 +139,7 @@ class TcpModule:
         self._control = _Control(control)
         self._pixels = pixels
         self._out: deque[memoryview] = deque()
+        self._pulse = Pulse(self._control.beat)
 
     def files(self) -> Files:
         # the pixel connection is watched for writing while packets wait (`room` is 0 then)
@@ -182,6 +190,7 @@ class TcpModule:
         return  # closing follows
 
     def close(self) -> None:
+        self._pulse.close()
         self._control.close()
         self._pixels.close()
 
@@ -218,13 +227,13 @@ class TcpListener:
         halves = [(half.sock.fileno(), select.POLLIN) for half in self._halves if half.role < 0]
         return [(self._sock.fileno(), select.POLLIN), *halves]
 
-    def accept(self, *, seated: bool) -> TcpModule | None:
+    def accept(self, *, seated: bool, busy: bool) -> TcpModule | None:
         while True:
             try:
                 sock, _ = self._sock.accept()
             except OSError:
                 break
-            if not seated:
+            if busy or not seated:
                 sock.close()
                 continue
             sock.setblocking(False)
@@ -304,7 +313,12 @@ class TcpHost:
 
     def receive(self, sink: Sink, now: float) -> bool:
         self._now = now
-        packets = self._control.receive()
+        try:
+            packets = self._control.receive()
+        except HangUp as error:
+            if self._seated:
+                raise
+            raise HangUp("it turns us away: another phone uses it, or it is not seated") from error
         if packets and not self._seated:
             # a module that turns us away hangs up before it says anything
             self._seated = True

@@ -382,11 +382,9 @@ class Device:
         return max(0.0, min(times) - now) if times else None
 
     def _accept(self) -> None:
-        carrier = self._listener.accept(seated=self._touching)
+        # one phone at a time
+        carrier = self._listener.accept(seated=self._touching, busy=self._carrier is not None)
         if carrier is None:
-            return
-        if self._carrier is not None:
-            carrier.close()  # one phone at a time
             return
         self._carrier = carrier
         if self.seated:

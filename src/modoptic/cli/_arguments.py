@@ -16,13 +16,12 @@ else:
 def quantity(text: str) -> float:
     """``200M``, ``10G``, ``1.5k`` or a plain number, to a float."""
     scale = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+    factor = scale.get(text[-1:], 1.0)
     try:
-        if text and text[-1] in scale:
-            return float(text[:-1]) * scale[text[-1]]
-        value = float(text)
+        value = factor * float(text[:-1] if text[-1:] in scale else text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no quantity such as 200M or 10G") from None
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} must be above zero")
     return value
 
@@ -52,6 +51,26 @@ def distance(text: str) -> float:
     return value
 
 
+def port(text: str) -> int:
+    """A TCP port; 0 is any that is free."""
+    return _whole(text, 0xFFFF)
+
+
+def seed(text: str) -> int:
+    """What repeats a unit and its noise."""
+    return _whole(text, (1 << 63) - 1)
+
+
+def _whole(text: str, largest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= largest:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {largest}")
+    return value
+
+
 def add_scene(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what stands before the lens")
     group.add_argument(
@@ -68,7 +87,7 @@ def add_scene(parser: argparse.ArgumentParser) -> None:
         help="camera definition: xiaomi-mos-35, phone-1inch, or your own file",
     )
     group.add_argument(
-        "--seed", type=int, default=1, help="unit and noise; the same seed repeats (default: 1)"
+        "--seed", type=seed, default=1, help="unit and noise; the same seed repeats (default: 1)"
     )
     group.add_argument(
         "--replay", nargs="+", default=(), metavar="RAW", help="play raw files instead of a twin"

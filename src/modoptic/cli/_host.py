@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from modoptic.cli._arguments import Commands, add_storage
+from modoptic.cli._arguments import Commands, add_storage, port
 
 
 def add(commands: Commands) -> None:
@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, help="of the page (8035, or the next free one)")
+    parser.add_argument("--port", type=port, help="of the page (8035, or the next free one)")
     parser.add_argument(
         "--listen", default="127.0.0.1", metavar="ADDRESS", help="loopback unless asked"
     )

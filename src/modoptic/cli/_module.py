@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from modoptic.cli._arguments import Commands, quantity
+from modoptic.cli._arguments import Commands, quantity, seed
 
 if TYPE_CHECKING:
     from modoptic.source import Source
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
     serve.add_argument("--scene", default="studio", metavar="NAME|PICTURE")
     serve.add_argument("--depth", metavar="PICTURE")
     serve.add_argument("--replay", nargs="+", default=(), metavar="RAW")
-    serve.add_argument("--seed", type=int, default=1)
+    serve.add_argument("--seed", type=seed, default=1)
     serve.add_argument("--line", type=quantity, metavar="BIT/S", help="limit the link, e.g. 200M")
     serve.add_argument("--unseated", action="store_true", help="start off the phone")
     serve.add_argument("--hands", metavar="PATH", help="socket for the hands that move the twin")
@@ -85,8 +85,14 @@ def _serve(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    serving = threading.Thread(target=device.serve_forever, name="device", daemon=True)
-    serving.start()
+
+    def serve() -> None:
+        try:
+            device.serve_forever()
+        finally:
+            stop.set()  # a module that cannot serve any more must not look alive
+
+    threading.Thread(target=serve, name="device", daemon=True).start()
     if twin is not None:
         twin.look()  # a module lies in the light before anyone seats it
     print(

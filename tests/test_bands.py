@@ -59,3 +59,43 @@ def test_a_short_job_does_not_wait_for_all_of_a_long_one() -> None:
         left.release()
     long.join()
     assert done_after[0] < 200
+
+
+def test_an_urgent_job_passes_one_that_holds_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODOPTIC_THREADS", "2")
+    let_go = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def slow(_first: int, _end: int) -> None:
+        begun.release()
+        let_go.wait(20)
+
+    long = threading.Thread(target=run_bands, args=(slow, 40, 1))
+    long.start()
+    try:
+        assert begun.acquire(timeout=20)
+        seen: list[int] = []
+        run_bands(lambda first, end: seen.append(first), 8, 1, urgent=True)
+        assert sorted(seen) == list(range(8))
+        assert long.is_alive()
+    finally:
+        let_go.set()
+        long.join()
+
+
+def test_bands_of_others_wait_while_an_urgent_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODOPTIC_THREADS", "2")
+    order: list[str] = []
+    others: list[threading.Thread] = []
+
+    def urgent(first: int, _end: int) -> None:
+        if first == 0:
+            work = lambda first, end: order.append("other")  # noqa: E731
+            others.append(threading.Thread(target=run_bands, args=(work, 4, 1)))
+            others[0].start()
+            others[0].join(0.05)
+        order.append("urgent")
+
+    run_bands(urgent, 4, 1, urgent=True)
+    others[0].join()
+    assert order == ["urgent"] * 4 + ["other"] * 4

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 __all__ = ["bands", "pool", "run_bands", "worker_count"]
+
+_GIVE_WAY_S = 0.2
+"""For so long at most a band that has not begun lets an urgent job pass."""
 
 
 def worker_count() -> int:
@@ -30,6 +34,39 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(worker_count(), thread_name_prefix="modoptic-bands")
 
 
+@functools.cache
+def _urgent_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(worker_count(), thread_name_prefix="modoptic-urgent")
+
+
+class _RightOfWay:
+    """While urgent jobs run, bands of other jobs that have not begun wait a moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs = 0
+        self._free = threading.Event()
+        self._free.set()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._jobs += 1
+            self._free.clear()
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._jobs -= 1
+            if self._jobs == 0:
+                self._free.set()
+
+    def give(self) -> None:
+        """Wait until no urgent job runs, at most `_GIVE_WAY_S`: nothing stops for good."""
+        self._free.wait(_GIVE_WAY_S)
+
+
+_right_of_way = _RightOfWay()
+
+
 def bands(height: int, rows: int) -> Iterator[tuple[int, int]]:
     """(first, end) of each band of at most ``rows`` rows covering ``0 <= row < height``."""
     for first in range(0, height, rows):
@@ -42,6 +79,7 @@ def run_bands(
     rows: int,
     *,
     done: Callable[[int], None] | None = None,
+    urgent: bool = False,
 ) -> None:
     """Call ``work(first, end)`` for each band, several at once, and wait for all.
 
@@ -50,6 +88,8 @@ def run_bands(
     work : called with row numbers; must release the GIL to run beside others
     height, rows : total rows and rows a band
     done : called in the caller's thread with the count of leading rows that are finished
+    urgent : do not queue behind the bands of other jobs, which pause; for short work that somebody
+        watches
 
     Raises
     ------
@@ -62,12 +102,30 @@ def run_bands(
             if done is not None:
                 done(end)
         return
-    # only a few bands are queued at a time, so that a long job and a finder frame take turns
+    if urgent:
+        with _right_of_way:
+            _spread(_urgent_pool(), work, spans, done)
+        return
+
+    def give_way(first: int, end: int) -> None:
+        _right_of_way.give()
+        work(first, end)
+
+    _spread(pool(), give_way, spans, done)
+
+
+def _spread(
+    workers: ThreadPoolExecutor,
+    work: Callable[[int, int], None],
+    spans: list[tuple[int, int]],
+    done: Callable[[int], None] | None,
+) -> None:
+    # only a few bands are queued at a time, so that two jobs take turns
     ahead = 2 * worker_count()
     waiting: deque[tuple[int, Future[None]]] = deque()
     try:
         for first, end in spans:
-            waiting.append((end, pool().submit(work, first, end)))
+            waiting.append((end, workers.submit(work, first, end)))
             if len(waiting) > ahead:
                 _finish(waiting, done)
         while waiting:

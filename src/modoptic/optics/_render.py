@@ -188,7 +188,7 @@ class _Cached:
             surface.layer.sample(surface.matrix, lens_m, x, y, lattice.step, band)
             full[:, first:end] = band
 
-        run_bands(work, height, 64)
+        run_bands(work, height, 64, urgent=True)
         self._mips = [full]
         while min(self._mips[-1].shape[1:]) >= 16 and len(self._mips) < 6:
             a = self._mips[-1]
@@ -536,7 +536,8 @@ class LightRenderer:
                 tile = view.tile((i0, i1), (j0, j1), None)
                 np.multiply(tile, np.float32(1e-12), out=out[:, i0:i1, j0:j1])
 
-        run_bands(work, len(tiles), 1)
+        # beside a still of 100 MP the finder stays live
+        run_bands(work, len(tiles), 1, urgent=True)
         return out
 
     def _cached(

@@ -8,7 +8,7 @@ low half and bits 0-3 of the second in the high half, byte 2 bits 4-11 of the se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,3 +221,16 @@ def pack(values: UInt16Image, form: PixelFormat, out: UInt8Array | None = None) 
     else:
         _PACK[form.bits](flat, buffer[:size])
     return buffer[:size]
+
+
+def warm() -> Iterator[str]:
+    """Compile the kernels for the arrays that come: packed bytes may be read-only."""
+    for bits in (10, 12, 14):
+        form = bayer_format(("RG", "GB"), bits, packed=True)
+        values = np.zeros((4, 8), np.uint16)
+        for writeable in (True, False):
+            values.flags.writeable = writeable
+            packed = pack(values, form)
+            packed.flags.writeable = writeable
+            unpack(packed, form, 4, 8)
+        yield f"pack and unpack {bits} bit"

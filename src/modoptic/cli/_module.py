@@ -59,11 +59,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _twin(args: argparse.Namespace) -> Twin:
+    from modoptic.cli._folders import home_folder
     from modoptic.scenes import load_scene
     from modoptic.twin import Twin
 
-    scene = load_scene(args.scene, depth=args.depth) if args.depth else args.scene
-    return Twin(args.definition, scene, seed=args.seed, real_time=not args.no_real_time)
+    return Twin(
+        args.definition,
+        load_scene(args.scene, depth=args.depth) if args.depth else args.scene,
+        seed=args.seed,
+        real_time=not args.no_real_time,
+        cache_dir=home_folder() / "calibrations",
+    )
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -11,10 +11,8 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 
-import platformdirs
-
+from modoptic.cli._folders import gallery_folder, home_folder
 from modoptic.devices import DeviceProcess
 from modoptic.errors import ModopticError
 from modoptic.host import Phone
@@ -28,17 +26,6 @@ CAMERA_WITHIN_S = 30.0
 PHOTO_WITHIN_S = 300.0
 
 Condition = Callable[[PhoneState], bool]
-
-
-def gallery_folder(asked: str | None) -> Path:
-    """Where photos go: as asked, else ``modoptic`` in the pictures folder."""
-    return Path(asked) if asked else Path(platformdirs.user_pictures_dir()) / "modoptic"
-
-
-def home_folder() -> Path:
-    """Where settings and known modules lie: ``MODOPTIC_HOME``, else the platform's folder."""
-    asked = os.environ.get("MODOPTIC_HOME")
-    return Path(asked) if asked else Path(platformdirs.user_data_dir("modoptic", appauthor=False))
 
 
 def run_phone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from modoptic.calibration import Calibration
+from modoptic.errors import StorageError
 from modoptic.files import atomic_write
 from modoptic.source import CameraInfo
 from modoptic.twin._definition import Definition
@@ -50,7 +52,8 @@ def calibration_of(
     calibration = measure_calibration(definition, seed=seed)
     if cache_dir is not None:
         kept = KeptCalibration(definition=digest, seed=seed, calibration=calibration)
-        atomic_write(
-            Path(cache_dir) / name, msgspec.json.format(msgspec.json.encode(kept), indent=1)
-        )
+        with contextlib.suppress(StorageError):  # it is measured again the next time
+            atomic_write(
+                Path(cache_dir) / name, msgspec.json.format(msgspec.json.encode(kept), indent=1)
+            )
     return msgspec.structs.replace(calibration, unit=info.id)

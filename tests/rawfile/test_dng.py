@@ -77,9 +77,11 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int], compression: Any) -> N
     assert np.array_equal(read_raw(tmp_path / "a.dng").frame.mosaic(), shot.mosaic())
 
 
-def test_libraw_reads_it(tmp_path: Path) -> None:
+# 768, 1024: at two tiles across, LibRaw would read two rows in one
+@pytest.mark.parametrize("size", [(600, 1300), (512, 768), (768, 1024), (64, 400)])
+def test_libraw_reads_it(tmp_path: Path, size: tuple[int, int]) -> None:
     rawpy = pytest.importorskip("rawpy")
-    shot = frame(600, 1300)
+    shot = frame(*size)
     write_dng(tmp_path / "a.dng", shot, CALIBRATION)
     with rawpy.imread(str(tmp_path / "a.dng")) as raw:
         assert np.array_equal(raw.raw_image, shot.mosaic())

@@ -125,8 +125,13 @@ def _append(file: BinaryIO, data: bytes) -> tuple[int, int]:
 
 
 def _tile_side(length: int, wanted: int) -> int:
-    """A multiple of 16 (TIFF 6.0, section 15) near ``wanted`` that wastes little at the end."""
+    """A multiple of 16 (TIFF 6.0, section 15) near ``wanted`` that wastes little at the end.
+
+    Never two tiles: LibRaw 0.22 and before take lossless JPEG half as wide as the frame for two
+    rows in one.
+    """
     count = -(-length // wanted)
+    count = 3 if count == 2 else count
     return -(-length // (count * 16)) * 16
 
 

@@ -394,7 +394,8 @@ class Phone:
                 self.finder.show(None)
         self.shots.detached(socket.link)
         if camera is not None and why:
-            self._notice("info", f"{camera.info.title}: {why}")
+            said = " pulled off" if why == "pulled off" else f": {why}"
+            self._notice("info", f"{camera.info.title}{said}")
         self._tell(important=True)
 
     def on_ring(self, socket: _Socket, event: RingTurned) -> None:

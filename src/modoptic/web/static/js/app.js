@@ -124,6 +124,7 @@ function show(next) {
   gallery.showShots(state.shots);
   showNotices(state.notices);
   const active = camera();
+  finder.sensorWidth = active?.sensor_width ?? 0;
   $("invite").hidden = !active?.built_in || state.dock.state !== "DETACHED";
   const slowest = active ? 1 / active.focal_length_35mm : 1;
   const shaky = state.exposure_s && state.exposure_s.value > slowest * 1.05;

@@ -215,7 +215,7 @@ export class Dock {
 
   /** What the module is and how long it took, in one line. @param {any} dock */
   sentence(dock) {
-    if (dock.state !== "READY") return [dock.why || WORDS[/** @type {keyof typeof WORDS} */ (dock.state)] || dock.state];
+    if (dock.state !== "READY") return [sentenceCase(dock.why) || WORDS[/** @type {keyof typeof WORDS} */ (dock.state)] || dock.state];
     const parts = [];
     if (dock.power_mw) parts.push(`${(dock.power_mw / 1000).toFixed(1)} W`);
     if (dock.link_gbit_s) parts.push(`${dock.link_gbit_s.toFixed(1)} Gbit/s`);
@@ -225,3 +225,6 @@ export class Dock {
     return dock.ready_ms ? ["Ready in ", make("b", {}, `${Math.round(dock.ready_ms)} ms`), tail] : [`Ready${tail}`];
   }
 }
+
+/** @param {string} words */
+const sentenceCase = (words) => words.charAt(0).toUpperCase() + words.slice(1);

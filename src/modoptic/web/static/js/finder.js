@@ -4,6 +4,8 @@ import { Decoder, unpack } from "./frames.js";
 import * as format from "./format.js";
 
 const STALE_MS = 2000;
+/** The age from which the picture is visibly behind the hand. */
+const SLOW_MS = 400;
 
 export class Finder {
   /** @param {import("./connection.js").Connection} connection @param {import("./aids.js").Aids} aids */
@@ -23,6 +25,8 @@ export class Finder {
     this.ageMs = 0;
     this.lateMs = 0;
     this.header = null;
+    /** photosites across the active camera's sensor */
+    this.sensorWidth = 0;
     const done = (/** @type {number} */ ticket, /** @type {number|null} */ at) =>
       connection.send({ type: "ack", ticket, drawn_us: at === null || !connection.synchronised ? null : connection.serverUs(at) });
     this.decoders = {
@@ -80,8 +84,22 @@ export class Finder {
 
   /** @param {[number, number]|null} at */
   showLoupe(at) {
+    const opens = this.loupe.hidden;
     this.loupe.hidden = !at;
-    if (at) this.place();
+    if (!at) return;
+    this.place();
+    if (opens) this.foretell();
+  }
+
+  /** Until the sensor's own pixels come, the magnifier shows the same place of the finder's picture. */
+  foretell() {
+    const { canvas, loupeCanvas } = this;
+    const side = Math.round(this.loupe.clientWidth * (devicePixelRatio || 1));
+    if (!side || !this.drawn || !this.sensorWidth) return;
+    loupeCanvas.width = loupeCanvas.height = side;
+    const part = (side * canvas.width) / this.sensorWidth;
+    const [x, y] = [this.point[0] * canvas.width - part / 2, this.point[1] * canvas.height - part / 2];
+    loupeCanvas.getContext("2d", { alpha: false, willReadFrequently: true })?.drawImage(canvas, x, y, part, part, 0, 0, side, side);
   }
 
   /** @param {[number, number]} point 0..1 */
@@ -110,12 +128,14 @@ export class Finder {
     const old = this.at ? performance.now() - this.at : 0;
     const lost = !this.connection.open;
     const stale = lost || old > STALE_MS;
-    $("lost").hidden = !stale || (!lost && !this.drawn);
+    const dark = !this.drawn && performance.now() > STALE_MS;
+    $("lost").hidden = !stale && !dark;
     this.frame.classList.toggle("old", stale && this.drawn > 0);
-    write($("lost").firstChild, lost ? "Connection lost" : "No picture");
+    write($("lost").firstChild, lost ? "Connection lost" : this.drawn ? "No picture" : "No camera yet");
     const again = lost ? " · trying again" : "";
-    write($("lost-age"), this.drawn ? `this picture is ${Math.max(1, Math.round(old / 1000))} s old${again}` : "trying again");
+    write($("lost-age"), this.drawn ? `this picture is ${Math.max(1, Math.round(old / 1000))} s old${again}` : lost ? "trying again" : "waiting for one");
     write($("age"), this.drawn && !stale ? format.age(Math.max(0, this.lateMs)) : "–");
+    $("age").classList.toggle("slow", !stale && this.lateMs > SLOW_MS);
   }
 }
 

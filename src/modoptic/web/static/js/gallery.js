@@ -1,7 +1,7 @@
 /** The photos: tiles edge to edge, the strip on a desktop, the thumbnail beside the shutter. */
 import { $, cover, icons, iconButton, make } from "./page.js";
 import { Photo } from "./photo.js";
-import { say } from "./notices.js";
+import { say, sayLost } from "./notices.js";
 
 export class Gallery {
   constructor() {
@@ -9,6 +9,8 @@ export class Gallery {
     /** @type {any[]} */
     this.photos = [];
     this.finished = "";
+    /** @type {Set<string>} names of the photos under way, as last told */
+    this.underWay = new Set();
     this.count = make("span");
     this.tiles = make("div", { class: "tiles", role: "list", "aria-label": "Photos" });
     this.empty = make("p", { class: "empty" }, "No photos yet.");
@@ -79,8 +81,11 @@ export class Gallery {
     const shot = under[0];
     const circle = document.querySelector(".progress circle");
     const whole = shot ? (order.indexOf(shot.phase) + shot.fraction) / order.length : 0;
+    const names = new Set(under.map((one) => one.name));
+    for (const { name, phase, why } of shots) if (phase === "lost" && this.underWay.has(name) && !names.has(name)) sayLost(name, why);
+    this.underWay = names;
     if (circle) /** @type {any} */ (circle).style.strokeDasharray = `${(100 * whole).toFixed(1)} 100`;
-    const words = shot ? `${phases[/** @type {keyof typeof phases} */ (shot.phase)]}${shot.phase === "crossing" ? ` ${Math.round(shot.fraction * 100)} %` : ""}${under.length > 1 ? ` +${under.length - 1}` : ""}` : "";
+    const words = shot ? `${phases[/** @type {keyof typeof phases} */ (shot.phase)]}${shot.fraction > 0 && shot.fraction < 1 ? ` ${Math.round(shot.fraction * 100)} %` : ""}${under.length > 1 ? ` +${under.length - 1}` : ""}` : "";
     if ($("phase").textContent !== words) $("phase").textContent = words;
     const finished = shots.filter((s) => s.phase === "done").map((s) => s.name).join();
     if (finished !== this.finished) this.load();

@@ -68,7 +68,7 @@ export class Photo {
     this.tiles.clear();
     this.small = new Image();
     this.small.onload = () => this.draw();
-    this.small.src = `${address(name)}/thumb?size=1024&v=${version(this.info)}`;
+    this.small.src = `${address(name)}/thumb?size=512&v=${version(this.info)}`;
     this.title.textContent = name;
     this.canvas.setAttribute("aria-label", `Photo ${name}`);
     this.jpg.href = `/photos/${name}.jpg?download`;
@@ -203,23 +203,38 @@ export class Photo {
     const { info } = this;
     const size = info.tile_size;
     const level = Math.max(0, Math.min(info.levels - 1, Math.floor(-Math.log2(this.scale * this.dpr) + 0.01)));
-    const side = size * 2 ** level;
     const wanted = [];
-    for (let y = Math.max(0, Math.floor(-top / this.scale / side)); y * side < Math.min(this.height, (h - top) / this.scale); y++) {
-      for (let x = Math.max(0, Math.floor(-left / this.scale / side)); x * side < Math.min(this.width, (w - left) / this.scale); x++) {
-        const key = `${level}/${x}/${y}`;
-        const tile = this.tiles.get(key);
-        if (tile) {
-          this.tiles.delete(key); this.tiles.set(key, tile); // newest last
-          const tw = Math.min(side, this.width - x * side) * this.scale;
-          const th = Math.min(side, this.height - y * side) * this.scale;
-          context.drawImage(tile, left + x * side * this.scale, top + y * side * this.scale, tw, th);
-        } else if (tile === undefined) wanted.push(key);
+    const ends = (/** @type {number} */ s) => [
+      Math.max(0, Math.floor(-left / this.scale / s)), Math.min(this.width, (w - left) / this.scale) / s,
+      Math.max(0, Math.floor(-top / this.scale / s)), Math.min(this.height, (h - top) / this.scale) / s];
+    // what is there of coarser levels, until the finer tiles come
+    for (let coarse = info.levels - 1; coarse >= level; coarse--) {
+      const s = size * 2 ** coarse;
+      const [x0, x1, y0, y1] = ends(s);
+      for (let y = y0; y < y1; y++) {
+        for (let x = x0; x < x1; x++) {
+          const key = `${coarse}/${x}/${y}`;
+          const tile = this.tiles.get(key);
+          if (tile) {
+            this.tiles.delete(key); this.tiles.set(key, tile); // newest last
+            const tw = Math.min(s, this.width - x * s) * this.scale;
+            const th = Math.min(s, this.height - y * s) * this.scale;
+            context.drawImage(tile, left + x * s * this.scale, top + y * s * this.scale, tw, th);
+          } else if (tile === undefined && coarse === level) wanted.push(key);
+        }
       }
     }
     this.wanted = wanted;
     this.canvas.dataset.missing = String(wanted.length + this.loading);
     while (this.loading < AT_ONCE && this.wanted.length) this.fetchTile(/** @type {string} */ (this.wanted.shift()));
+    if (!wanted.length && !this.loading && this.fitted && level > 0) this.prepare();
+  }
+
+  /** The photo is whole on the display: have its middle ready at 100 %, where most look first. */
+  prepare() {
+    const middle = (/** @type {number} */ length) => Math.floor(length / 2 / this.info.tile_size);
+    const key = `0/${middle(this.width)}/${middle(this.height)}`;
+    if (!this.tiles.has(key)) this.fetchTile(key);
   }
 
   /** @param {string} key */

@@ -125,6 +125,7 @@ export class Ring {
   grab(down) {
     if (down.button !== 0 || !this.scale) return;
     down.preventDefault();
+    this.canvas.classList.add("touched"); // a finger needs no mark of where the keys go
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(down.pointerId);
     this.held = true;
@@ -173,6 +174,7 @@ export class Ring {
   /** @param {KeyboardEvent} event */
   key(event) {
     const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 4, PageDown: -4, Home: -999, End: 999 };
+    this.canvas.classList.remove("touched");
     const direction = steps[/** @type {keyof steps} */ (event.key)];
     if (!direction) return;
     event.preventDefault();

@@ -46,7 +46,7 @@ export class Settings {
     const dock = state.dock.state;
     const dot = document.querySelector("#chip .dot");
     if (dot) dot.className = `dot ${camera && !camera.built_in ? "ready" : dock === "DETACHED" || dock === "READY" || dock === "OFF" ? "" : dock === "FAULT" || dock === "REFUSED" ? "fault" : "busy"}`;
-    write($("size"), format.megapixels(state.still_size));
+    write($("size"), camera ? format.megapixels(state.still_size) : "");
     if (changed && this.isOpen) this.refresh();
   }
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import msgspec
@@ -157,7 +156,9 @@ class _Listener:
     def still_begins(self, request_id: int, frame: StillBuffer) -> None:
         with self.lock:
             still = self.stills.get(request_id)
-        if still is not None:
+        if still is None:
+            frame.release()
+        else:
             still.frame = frame
 
     def still_done(self, request_id: int) -> None:
@@ -169,6 +170,8 @@ class _Listener:
     def still_lost(self, request_id: int, why: str, frame: Frame | None) -> None:
         with self.lock:
             still = self.stills.pop(request_id, None)
+        if frame is not None:
+            frame.release()
         if still is not None:
             still.future.set_exception(CaptureError(f"photo {request_id}", why))
 
@@ -343,12 +346,7 @@ class Camera:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -14,13 +14,12 @@ from modoptic.frame import Settings
 from modoptic.host._autofocus import AutoFocus
 from modoptic.host._depth_of_field import circle_of_confusion_m, depth_of_field
 from modoptic.host._exposure import AutoExposure, Manual, Metering
-from modoptic.host._white_balance import AutoWhiteBalance, Neutral
+from modoptic.host._white_balance import KELVIN_LIMITS, AutoWhiteBalance, Neutral
 from modoptic.host.state import CameraState, Control, LensState, SetControls
 from modoptic.isp import FinderLook, neutral_from_kelvin
 from modoptic.source import CameraInfo
 
 EV_LIMIT = 5.0
-KELVIN_LIMITS = (2000.0, 12000.0)
 _MAGNIFIED = (960, 720)
 """Photosites that the magnifier shows."""
 _LEAST_CHANGE_STOPS = 0.02

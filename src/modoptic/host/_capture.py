@@ -51,10 +51,6 @@ class Capture:
         """Call ``listener`` at each step, from the phone's thread; it must return at once."""
         self._listeners.append(listener)
 
-    def add_done(self, listener: Callable[[Capture], None]) -> None:
-        """Call ``listener`` at the end, from the phone's thread; it must return at once."""
-        self._future.add_done_callback(lambda _: listener(self))
-
     # for the phone:
 
     def step(self, state: ShotState) -> None:

@@ -12,7 +12,8 @@ Neutral = tuple[float, float, float]
 """Camera RGB of grey, green 1."""
 
 START_KELVIN = 5500.0
-KELVIN_MIN, KELVIN_MAX = 2000.0, 12000.0
+KELVIN_LIMITS = (2000.0, 12000.0)
+"""Of light that photographs are taken in, found or set by hand."""
 TINT_MAX = 40.0
 _SLOW_SHARE = 0.4
 _DEAD_MIRED = 2.0
@@ -52,7 +53,7 @@ class AutoWhiteBalance:
             return
         found = auto_white(zones, self._calibration)
         kelvin, tint = kelvin_from_neutral(self._calibration, found)
-        kelvin = min(max(kelvin, KELVIN_MIN), KELVIN_MAX)
+        kelvin = min(max(kelvin, KELVIN_LIMITS[0]), KELVIN_LIMITS[1])
         tint = min(max(tint, -TINT_MAX), TINT_MAX)
         change = 1e6 / kelvin - self._mired
         share = 1.0 if self._frames == 1 else _SLOW_SHARE

@@ -45,8 +45,8 @@ class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exposure_ev: float = 0.0
     """Brightening in stops, -5 to 5."""
     white_balance: Literal["as shot", "auto"] | float | tuple[float, float, float] = "as shot"
-    """As the camera found it; grey-world of this frame; a colour temperature in kelvin; or the
-    neutral: camera RGB of something grey."""
+    """As the camera found it; found in this frame by `auto_white`; a colour temperature in kelvin;
+    or the neutral: camera RGB of something grey."""
     tint: float = 0.0
     """With a colour temperature: -150 green to 150 magenta."""
     tone: Tone = "film"

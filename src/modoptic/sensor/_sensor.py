@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from modoptic.bands import bands, run_bands
 from modoptic.errors import SettingError
-from modoptic.frame import NoiseModel, Readout
+from modoptic.frame import Readout
 from modoptic.pixels import bayer_format
 from modoptic.sensor import _kernels
 
@@ -184,14 +184,6 @@ class Sensor:
         return self.spec.dark_current_e_s * 2.0 ** (
             (temperature_c - 25.0) / self.spec.dark_doubling_c
         )
-
-    def noise_model(self, shot: Shot) -> NoiseModel:
-        """What the physics says about this unit; for checks, a calibration is measured."""
-        n = BINNING[shot.readout] ** 2
-        levels = self.white_level(shot.bits) - self._black * 2 ** (shot.bits - 12)
-        per_electron = self._dn_per_electron(shot) / levels
-        offset = n * (self.read_noise_e(shot.gain) * per_electron) ** 2 + 1 / (12 * levels**2)
-        return NoiseModel(scale=per_electron, offset=offset)
 
     def expose(
         self, light: Light, shot: Shot, out: UInt8Array, rows: tuple[int, int] | None = None

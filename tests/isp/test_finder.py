@@ -49,6 +49,27 @@ def test_colours_lie_where_the_edges_are(cfa: tuple[str, ...]) -> None:
     assert int(np.ptp(rgb[2:-2, 2:-2], axis=2).max()) <= 1
 
 
+def test_thin_grey_lines_stay_grey() -> None:
+    # averaged over some places of the line in its quad: a colour that stays is one that is seen
+    x = np.arange(480)
+    line = 0.6 - 0.5 * np.exp(-0.5 * (((x - 11.5) % 24.37 - 12) / 1.3) ** 2)
+    light = np.broadcast_to(line, (128, 480))
+    frame = frame_of(mosaicked(np.rint(64 + 4031 * light[..., None] * np.array(NEUTRAL))))
+    rgb = FinderKernel(frame.meta).process(frame, look_of(frame)).rgb.astype(float)
+    dark = rgb[10:-10, 4:-4][rgb[10:-10, 4:-4, 1] < 0.8 * rgb[..., 1].max()]
+    magenta = dark[:, [0, 2]].mean() - dark[:, 1].mean()
+    assert abs(magenta) < 12
+
+
+def test_the_rim_of_a_clipped_lamp_is_not_magenta() -> None:
+    y, x = np.mgrid[:128, :192]
+    light = 0.02 + 3 * np.exp(-0.5 * (((x - 95.5) / 2.5) ** 2 + ((y - 63.5) / 2.5) ** 2))
+    mosaic = mosaicked(np.rint(64 + 4031 * light[..., None] * np.array(NEUTRAL)).clip(0, 4095))
+    frame = frame_of(mosaic)
+    rgb = FinderKernel(frame.meta).process(frame, look_of(frame)).rgb.astype(int)
+    assert int((rgb[..., [0, 2]].min(axis=2) - rgb[..., 1]).max()) < 25
+
+
 def test_clipping_is_counted() -> None:
     mosaic = textured(128, 192).clip(0, 3000)
     mosaic[:64] = 4095

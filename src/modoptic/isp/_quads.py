@@ -86,6 +86,35 @@ def _scale(values, balance, out):
 
 
 @_jit
+def _detail(above, here, below, part, r, b):
+    """Green's finest detail given to red and blue, which `_register` blurred by more.
+
+    Along an axis its weights have a variance of 3/4 of a photosite squared, those of the mean of
+    the two greens 1/4; a blur of the quads by 1, 14, 1 sixteenths makes up for the difference.
+    Without it thin lines are coloured. ``part`` is 1/16, times the balance of green.
+    """
+    four = np.float32(4)
+    left, middle, right, up, down = here, here[1:], here[2:], above[1:], below[1:]
+    for k in range(r.size):
+        d = part * (four * middle[k] - left[k] - right[k] - up[k] - down[k])
+        r[k] += d
+        b[k] += d
+
+
+@_jit
+def _whiten(r, g, b):
+    """Green raised where red and blue are nearly at their end and above it.
+
+    Balanced red and blue end at 1 with less light than green does, so at the rim of a lamp, where
+    one photosite is clipped and its neighbour is not, green alone would fall: a magenta fringe.
+    """
+    start, slope, zero = np.float32(0.7), np.float32(1 / 0.3), np.float32(0)
+    for k in range(g.size):
+        low = min(r[k], b[k])
+        g[k] += max(low - start, zero) * slope * max(low - g[k], zero)
+
+
+@_jit
 def _show(r, g, b, matrix, curve, place, out):
     """Balanced camera RGB to sRGB bytes of one row."""
     zero, top, half = np.float32(0), np.float32(curve.size - 1), np.float32(0.5)
@@ -199,6 +228,11 @@ def quad_rows(
         _register(here[2], beside_blue[2], -right, balance[2], balanced[2])
         if statistics and y & 1 == 0:
             _zone_row(here, sums[y * ZONE_ROWS // height], histogram, balanced, place)
+        above, below = planes[max(y - 1, 0) & 3], planes[min(y + 1, height - 1) & 3]
+        _detail(
+            above[1], here[1], below[1], np.float32(0.0625) * balance[1], balanced[0], balanced[2]
+        )
+        _whiten(balanced[0], balanced[1], balanced[2])
         _show(
             balanced[0],
             balanced[1],

@@ -468,6 +468,28 @@ def test_a_busy_module_is_not_taken_for_a_dead_one(address: str) -> None:
             worker.join()
 
 
+def test_a_photo_asked_for_before_the_sensor_runs_waits_for_it(address: str) -> None:
+    started = threading.Event()
+
+    class SlowStart(FakeSource):
+        def start(self) -> None:
+            started.wait(10)
+            super().start()
+
+        def prepare(self, settings: Settings, progress: Callable[[float], None]) -> None:
+            if not started.is_set():
+                raise DetachedError("it has no power")
+            super().prepare(settings, progress)
+
+    with joined(address, SlowStart(*SIZE)) as (_, host, told):
+        request = host.shoot(STILL)
+        host.shoot(STILL)
+        assert not threading.Event().wait(0.1)
+        started.set()
+        told.wait("done", 2)
+        assert told.wait("done")[0] == request
+
+
 def test_a_second_phone_is_told_that_the_module_is_taken(address: str) -> None:
     with joined(address) as (device, host, told):
         host.stream("finder", FINDER)

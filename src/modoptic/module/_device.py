@@ -66,6 +66,8 @@ class _Power:
         self.memory: dict[int, npt.NDArray[np.uint8]] = {}
         self.exposing: int | None = None
         self.orphan = False
+        self.started = threading.Event()
+        """The source is on, or will not be: what waits for it can go on."""
 
 
 class _Memory:
@@ -509,6 +511,7 @@ class Device:
             if power.off:
                 return
             self._source.start()
+            power.started.set()
             with self._lock:
                 machine.sensor_ready()
             while (job := self._next_job(power, machine)) is not None:
@@ -517,6 +520,8 @@ class Device:
                 self._pace(power, machine, job, began)
         except DetachedError:
             return  # power went away
+        finally:
+            power.started.set()
 
     def _next_job(self, power: _Power, machine: ModuleMachine) -> Job | None:
         with self._jobs:
@@ -609,6 +614,8 @@ class Device:
             self._wake.set()
 
         try:
+            # a session is ready before its sensor: the source still lacks power then
+            power.started.wait()
             with self._preparing:
                 progress(0.0)
                 self._source.prepare(order.settings, progress)

@@ -1,5 +1,7 @@
 """Quantities that cannot be are refused before anything is started."""
 
+from pathlib import Path
+
 import pytest
 
 from modoptic.cli import main
@@ -25,3 +27,12 @@ def test_refused_by_name(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert ended.value.code == 2
     option = next(word for word in arguments if word.startswith("--"))
     assert f"argument {option}" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_info_goes_on_after_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.dng", "b.dng"):
+        (tmp_path / name).write_bytes(b"no raw")
+    assert main(("info", str(tmp_path / "a.dng"), str(tmp_path / "b.dng"))) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2
+    assert "b.dng" in errors[1]

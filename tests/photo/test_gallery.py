@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -393,3 +394,10 @@ def test_a_100_megapixel_photo_is_looked_at(tmp_path: Path) -> None:
     assert seen(gallery.tile("big", 0, 22, 17)).shape == (8736 - 17 * 512, 11648 - 22 * 512, 3)
     assert seen(gallery.tile("big", 5, 0, 0)).shape == (273, 364, 3)
     gallery.close()
+
+
+def test_a_folder_that_was_deleted_is_made_again(gallery: Gallery) -> None:
+    shutil.rmtree(gallery.folder)
+    name = gallery.reserve()
+    assert gallery.folder.is_dir()
+    gallery.give_back(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import struct
 from pathlib import Path
@@ -227,3 +228,9 @@ def test_sidecars_are_not_believed(tmp_path_factory: pytest.TempPathFactory, tex
     )
     with pytest.raises(RawFileError):
         read_raw(folder / "x.bin", bits=7)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.dng")
+    with pytest.raises(RawFileError, match="is a pipe"):
+        read_raw(tmp_path / "pipe.dng")

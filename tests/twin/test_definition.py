@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -54,3 +55,16 @@ def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
         load_definition("no-such-camera")
     with pytest.raises(FileError, match="cannot be read"):
         load_definition(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("f_number_max", "inf"), ("still_buffers", "0"), ("gain_max", "nan"), ("debounce_s", "-1.0")],
+)
+def test_figures_that_no_camera_has_are_refused(tmp_path: Path, entry: str, value: str) -> None:
+    changed, count = re.subn(rf"(?m)^{entry} = [^ \n]*", f"{entry} = {value}", TEXT)
+    assert count == 1
+    path = tmp_path / "mine.toml"
+    path.write_text(changed)
+    with pytest.raises(FileError, match=entry):
+        load_definition(path)

@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 a fault with a message, 2 bad arguments, 130 interrupted.
     """
+    _open_streams()
     parser = _parser()
     args = parser.parse_args(argv)
     if args.version:
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModopticError as error:
         print(f"modoptic: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(
+            "modoptic: there is not enough memory for this; close other programs", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         print("modoptic: stopped", file=sys.stderr)
         return 130
@@ -70,3 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _open_streams() -> None:
+    """Where a standard stream is closed, files and sockets of ours would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

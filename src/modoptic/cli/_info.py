@@ -20,13 +20,22 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import json
+    import sys
 
     import msgspec
 
+    from modoptic.errors import FileError
     from modoptic.rawfile import read_raw
 
+    failed = 0
     for path in args.files:
-        raw = read_raw(path)
+        try:
+            raw = read_raw(path)
+        except FileError as error:
+            # one bad file does not stop the others
+            print(f"modoptic: {error}", file=sys.stderr)
+            failed += 1
+            continue
         fields = msgspec.to_builtins(raw.frame.meta)
         if args.json:
             print(json.dumps({"file": path, **fields}))
@@ -50,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         for name, value in rows.items():
             if value:
                 print(f"  {name:9} {value}")
-    return 0
+    return 1 if failed else 0
 
 
 def exposure_text(value_s: float) -> str:

@@ -117,6 +117,7 @@ class Gallery:
     def reserve(self) -> str:
         """A name that nobody else gets, here or in another process, until `add` or `give_back`."""
         with self._storage():
+            self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have deleted it
             number = self._last_number()
             while True:
                 number += 1

@@ -40,6 +40,8 @@ def read_raw(
     MissingExtraError : LibRaw is needed and not installed
     """
     path = Path(path)
+    if path.is_fifo():
+        raise RawFileError(path, "is a pipe; save what comes out of it as a file first")
     try:
         with path.open("rb") as file:
             head = file.read(4)

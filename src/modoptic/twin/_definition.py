@@ -124,18 +124,38 @@ def _check(d: Definition, where: str) -> None:
             "defects_per_million",
         )
     }  # fmt: skip
+    ranges: dict[str, tuple[float, float, float]] = {
+        "f_number_max": (d.f_number_max, d.f_number_min, 1e3),
+        "focus_min_m": (d.focus_min_m, 0.0, 1e3),
+        "still_buffers": (d.still_buffers, 1, 16),
+        "temperature_c": (d.temperature_c, -60.0, 125.0),
+        "sensor.gain_max": (s.gain_max, 1.0, 1e6),
+        "sensor.exposure_max_s": (s.exposure_max_s, s.exposure_min_s, 86400.0),
+        "tolerance.focal_length": (d.tolerance.focal_length, 0.0, 0.1),
+        "sensor.tolerance.qe": (s.tolerance.qe, 0.0, 0.1),
+        "sensor.tolerance.read_noise": (s.tolerance.read_noise, 0.0, 0.1),
+        "sensor.tolerance.black_dn": (s.tolerance.black_dn, 0.0, 100.0),
+        **{
+            f"start_up.{name}": (getattr(d.start_up, name), 0.0, 10.0)
+            for name in StartUp.__struct_fields__
+        },
+        **{f"power_mw.{name}": (value, 0.0, 1e5) for name, value in d.power_mw.items()},
+    }
     faults = [
+        *(
+            f"{k} is {v}; it must be {low:g} to {high:g}"
+            for k, (v, low, high) in ranges.items()
+            if not low <= v <= high
+        ),
         *(f"{k} is {v}; it must be more than 0" for k, v in positive.items() if not 0 < v < 1e9),
         *(f"{k} is {v}; it must be 0 or more" for k, v in not_negative.items() if not 0 <= v < 1e9),
     ]
     if not 0 < d.transmittance <= 1 or not 0 < d.response.peak_qe <= 1:
         faults.append("transmittance and response.peak_qe must be more than 0 and at most 1")
-    if d.f_number_max < d.f_number_min:
-        faults.append("f_number_max is less than f_number_min")
     if not d.focus_min_m >= 4e-3 * d.focal_length_mm:
         faults.append("focus_min_m is nearer than four focal lengths")
-    if s.gain_max < 1 or s.exposure_max_s < s.exposure_min_s or not s.bits:
-        faults.append("sensor.gain_max, exposure_max_s or bits leave nothing to set")
+    if not s.bits:
+        faults.append("sensor.bits leave nothing to set")
     if s.width <= 0 or s.height <= 0 or s.width % 16 or s.height % 8 or s.width * s.height > 4e8:
         faults.append("sensor.width must be a multiple of 16, height of 8, at most 400 MP in all")
     if s.read_noise_e < 1.0:

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         "extra. Each becomes a JPEG beside it, or where -o says.",
         epilog="examples:\n  modoptic develop *.dng -o finished/\n"
         "  modoptic develop frame.raw --width 768 --height 512 --cfa RGGB --bits 14 --black 600 "
-        "--white 15520",
+        "--white-level 15520",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE")

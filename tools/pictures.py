@@ -1,0 +1,240 @@
+"""Make every picture of the documentation from the running product.
+
+    python tools/pictures.py [viewfinder] [iris] [raws]
+
+Without a name all are made, into docs/pictures. ``viewfinder`` needs Chromium and playwright,
+``raws`` rawpy and the folder of real raws (``MODOPTIC_DATA``, or ../shared/data).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+import modoptic
+from modoptic.devices import start_device
+from modoptic.host import Phone
+from modoptic.host.state import Choose, PhoneState, SetControls
+from modoptic.photo import Gallery
+from modoptic.rawfile import read_raw, write_dng
+from modoptic.twin.hands import Hands
+from modoptic.web import serve
+
+OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+DATA = Path(os.environ.get("MODOPTIC_DATA", OUT.parents[2] / "shared" / "data"))
+LARGEST = 400_000
+Picture = npt.NDArray[np.uint8]
+
+
+def keep_jpeg(picture: Image.Image, name: str) -> None:
+    """As a JPEG below the largest size that a picture of the docs may have."""
+    for quality in range(92, 50, -6):
+        picture.save(OUT / name, quality=quality, optimize=True, progressive=True)
+        if (OUT / name).stat().st_size <= LARGEST:
+            break
+    print(OUT / name, (OUT / name).stat().st_size // 1000, "kB")
+
+
+def keep_png(path: Path, name: str) -> None:
+    """As a PNG below the largest size; fine noise, which PNG codes badly, is rounded if need be."""
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    for step in (1, 2, 4, 8):
+        rounded = pixels // step * step + (step // 2)
+        Image.fromarray(rounded.astype(np.uint8)).save(OUT / name, optimize=True)
+        if (OUT / name).stat().st_size <= LARGEST:
+            break
+    print(OUT / name, (OUT / name).stat().st_size // 1000, "kB")
+
+
+def side_by_side(parts: list[tuple[str, Image.Image]]) -> Image.Image:
+    """Pictures of one size in a row, each with its label in a dark strip below."""
+    gap, strip = 6, 34
+    width, height = parts[0][1].size
+    sheet = Image.new("RGB", (len(parts) * (width + gap) - gap, height + strip), (24, 24, 26))
+    draw = ImageDraw.Draw(sheet)
+    for i, (label, picture) in enumerate(parts):
+        x = i * (width + gap)
+        sheet.paste(picture, (x, 0))
+        draw.text(
+            (x + 10, height + 8), label, fill=(225, 225, 225), font=ImageFont.load_default(16)
+        )
+    return sheet
+
+
+def viewfinder() -> None:
+    """The page on a phone and on a desktop, the dock sheet and the gallery."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("MODOPTIC_CHROMIUM") or shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        shots = Path(folder)
+        with (
+            start_device("xiaomi-mos-35", seated=False) as module,
+            start_device("phone-1inch") as built_in,
+            Phone(
+                Gallery(shots / "photos"),
+                home=shots / "home",
+                modules=[module.address],
+                built_in=built_in.address,
+            ) as phone,
+            serve(phone, hands=Hands(module.hands or ""), port=0) as server,
+            sync_playwright() as playwright,
+        ):
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            )
+            _tour(browser, phone, Hands(module.hands or ""), server.url, shots)
+            browser.close()
+        for path in sorted(shots.glob("*.png")):
+            keep_png(path, path.name)
+
+
+def _tour(browser: Any, phone: Phone, hands: Hands, url: str, shots: Path) -> None:
+    def opened(width: int, height: int, scale: float) -> Any:
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, device_scale_factor=scale
+        )
+        page.goto(url)
+        picture = page.get_by_role("img", name="Live view")
+        while int(picture.get_attribute("data-frames") or 0) < 20:
+            page.wait_for_timeout(100)
+        return page
+
+    hands.seat()
+    phone.wait_for(lambda now: _of_module(now) and now.dock.ready_ms is not None, 30)
+    hands.turn_ring(1.0)
+    phone.act(SetControls(f_number=1.4))
+    phone.act(Choose(still_size=min(phone.state().still_megapixels), save_dng=False))
+    page = opened(390, 844, 1.5)
+    page.wait_for_timeout(4000)  # exposure settles, notices leave
+    page.screenshot(path=shots / "viewfinder.png")
+    for scene, f_number, distance in (
+        ("studio", 8.0, 1.0),
+        ("motorcycle", 2.0, 3.0),
+        ("colorchecker", 2.8, 1.0),
+        ("studio", 1.4, 1.0),
+    ):
+        hands.set_scene(scene)
+        hands.turn_ring(distance)
+        phone.act(SetControls(f_number=f_number))
+        page.wait_for_timeout(3000)
+        phone.shoot().result(120)
+    page.wait_for_timeout(4000)
+    page.get_by_role("button", name="Gallery", exact=True).click()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=shots / "gallery.png")
+    page.keyboard.press("Escape")
+    page.keyboard.press("d")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=shots / "dock.png")
+    page.close()
+    opened(1280, 800, 1.0).screenshot(path=shots / "viewfinder-desktop.png")
+
+
+def _of_module(state: PhoneState) -> bool:
+    return any(c.id == state.active and not c.built_in for c in state.cameras)
+
+
+def iris() -> None:
+    """The studio at f/1.4 and f/8, and photosites of the 100 MP frame at 100 %."""
+    with modoptic.open("xiaomi-mos-35", scene="studio") as cam:
+        cam.set(focus_distance_m=1.0, size="finder")
+        for f_number in (1.4, 8.0):
+            cam.set(aperture=f_number)
+            rgb = cam.capture().result().develop()
+            picture = Image.fromarray(rgb).resize((1000, 750), Image.Resampling.LANCZOS)
+            keep_jpeg(picture, f"studio-f{f_number:g}.jpg")
+        cam.set(aperture=4.0, iso=100, size="full")
+        full = Image.fromarray(cam.capture().result().develop())
+    width, height = full.size
+    x, y = int(CHART_AT[0] * width), int(CHART_AT[1] * height)
+    whole = full.resize((900, 675), Image.Resampling.LANCZOS)
+    frame = [v * 900 / width for v in (x - 450, y - 337, x + 450, y + 338)]
+    ImageDraw.Draw(whole).rectangle(frame, outline=(255, 190, 70), width=2)
+    crop = full.crop((x - 450, y - 337, x + 450, y + 338))
+    sheet = side_by_side(
+        [("100 MP, f/4: the whole frame", whole), ("the marked part at 100 %", crop)]
+    )
+    keep_jpeg(sheet, "studio-100mp.jpg")
+
+
+CHART_AT = (0.742, 0.572)
+"""Fine print of the test card in the frame."""
+
+
+def raws() -> None:
+    """Two real raws, developed by LibRaw (rawpy's defaults: AHD) and here."""
+    canon = DATA / "raw" / "tinydng_colorchart.dng"
+    nikon = DATA / "raw" / "mushfiqulalam_DSC_1339_768x512_14bit_rggb.raw"
+    with tempfile.TemporaryDirectory() as folder:
+        described = Path(folder) / "rose.raw"
+        shutil.copyfile(nikon, described)
+        described.with_suffix(".toml").write_text(ROSE)
+        rose = read_raw(described)
+        dng = Path(folder) / "rose.dng"  # so that LibRaw is told the same
+        write_dng(dng, rose.frame, rose.calibration)
+        by_libraw = _libraw(dng)
+        ours = modoptic.develop(rose)
+        height = min(ours.shape[0], by_libraw.shape[0])
+        pair = [("LibRaw (AHD)", by_libraw[:height]), ("modoptic", ours[:height])]
+        _pair("raw-rose", pair, (250, 150))
+    grey = GREY
+    gains = [1 / grey[0], 1.0, 1 / grey[2], 1.0]
+    by_libraw = _libraw(canon, gains)
+    ours = modoptic.develop(canon, white_balance=grey, exposure_ev=0.7)
+    _pair("raw-chart", [("LibRaw (AHD)", by_libraw), ("modoptic, +0.7 EV", ours)], (1060, 620))
+
+
+ROSE = """
+width = 768
+height = 512
+cfa = "RGGB"
+bits = 14
+black = 600
+white = 15520
+wb = [1.94921875, 1.0, 1.34375]
+color_matrix = [[0.9020, -0.2890, -0.0715], [-0.4535, 1.2436, 0.2348], [-0.0934, 0.1919, 0.7086]]
+make = "Nikon"
+"""
+GREY = (0.673, 1.0, 0.446)
+"""Camera RGB of the third grey patch of the chart photo, black level taken off."""
+
+
+def _libraw(path: Path, gains: list[float] | None = None) -> Picture:
+    """White balance as shot, or by gains of R, G, B, G."""
+    import rawpy
+
+    with rawpy.imread(str(path)) as raw:
+        return raw.postprocess(use_camera_wb=gains is None, user_wb=gains)
+
+
+def _pair(name: str, pair: list[tuple[str, Picture]], at: tuple[int, int]) -> None:
+    """The whole pictures, and 360 x 270 pixels of them doubled."""
+    pictures = [(label, Image.fromarray(picture)) for label, picture in pair]
+    width, height = pictures[0][1].size
+    small = (720, round(720 * height / width))
+    whole = [(label, p.resize(small, Image.Resampling.LANCZOS)) for label, p in pictures]
+    keep_jpeg(side_by_side(whole), f"{name}.jpg")
+    box = (*at, at[0] + 360, at[1] + 270)
+    part = [
+        (f"{label}, 200 %", p.crop(box).resize((720, 540), Image.Resampling.NEAREST))
+        for label, p in pictures
+    ]
+    keep_jpeg(side_by_side(part), f"{name}-detail.jpg")
+
+
+PARTS: dict[str, Callable[[], None]] = {"viewfinder": viewfinder, "iris": iris, "raws": raws}
+
+if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()

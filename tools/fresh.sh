@@ -22,7 +22,7 @@ cp -L /etc/resolv.conf /etc/hosts "$machine/etc/" 2>/dev/null || true
 cp -rL /etc/ssl/certs "$machine/etc/ssl/" 2>/dev/null || true
 rm -rf "$machine/root/modoptic"
 git clone -q "$root" "$machine/root/modoptic"
-inside() { env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 chroot "$machine" /bin/sh -c "cd /root/modoptic && $1"; }
+inside() { env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$machine" /bin/sh -c "cd /root/modoptic && $1"; }
 echo "Fresh machine: make demo"
 start=$(date +%s)
 inside 'make demo >/tmp/demo.log 2>&1 & echo $! >/tmp/demo.pid; for i in $(seq 600); do grep -q "^Ready:" /tmp/demo.log && exit 0; kill -0 $(cat /tmp/demo.pid) 2>/dev/null || break; sleep 1; done; cat /tmp/demo.log; exit 1'

@@ -1,5 +1,7 @@
 """Quantities that cannot be are refused before anything is started."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,12 @@ def test_info_goes_on_after_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFix
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
     assert "b.dng" in errors[1]
+
+
+def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m modoptic info {tmp_path}/none.dng <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 1
+    command = f"{sys.executable} -m modoptic shoot --size finder --scene colorchecker -o a.dng"
+    shell = ["sh", "-c", f"{command} <&- >&- 2>&-"]
+    assert subprocess.run(shell, check=False, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "a.dng").is_file()

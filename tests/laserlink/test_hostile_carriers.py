@@ -14,7 +14,7 @@ import pytest
 
 from modoptic.frame import Frame
 from modoptic.laserlink import HostEnd, Manifest
-from modoptic.laserlink._memory import SLOTS, STRIDE
+from modoptic.laserlink._memory import SLOTS, STARVED_S, STRIDE
 from modoptic.laserlink._packets import CONTROL, HEARTBEAT, pack_packet
 from modoptic.source import RingTurned
 
@@ -165,7 +165,8 @@ def test_silence_of_a_connected_module_is_a_detach(
     told.wait("SEATING")
     _, why, at = told.wait("DETACHED")
     assert "silent" in why
-    assert 0.5 <= at - began < 1.0
+    # this process runs, so it is given the time of one that has no turn on a busy machine
+    assert STARVED_S <= at - began < STARVED_S + 1.0
     os.close(fd)
 
 

@@ -41,6 +41,9 @@ from modoptic.laserlink._packets import HEADER_BYTES, MAX_PAYLOAD, parse_header
 from modoptic.laserlink._send import Packet
 
 SILENCE_S: Final = 0.5
+"""After so long a silent module is looked at; one whose process does not run is gone ..."""
+STARVED_S: Final = 3.0
+"""... and one that runs may have had no turn on a busy machine, but not for longer than this."""
 SLOTS: Final = 32
 _PAYLOAD_AT: Final = 64
 STRIDE: Final = _PAYLOAD_AT + MAX_PAYLOAD
@@ -52,6 +55,16 @@ _COUNT = struct.Struct("<Q")
 _CREDENTIALS = struct.Struct("3i")
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine runs or waits for its turn: not stopped, dead or gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    # proc(5): the state follows the name, which is in brackets and may hold anything
+    return stat.rpartition(")")[2].split()[0] in "RSDI"
+
+
 class _Messages:
     """The socket of one end: sends without blocking, in order, and takes what has come."""
 
@@ -61,7 +74,7 @@ class _Messages:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        _, uid, _ = _CREDENTIALS.unpack(peer)
+        self.peer_pid, uid, _ = _CREDENTIALS.unpack(peer)
         if uid != os.geteuid():
             sock.close()
             raise AddressError(
@@ -372,8 +385,9 @@ class MemoryHost:
         if now - self._listened_at > 2 * BEAT_S:
             self._heard_at = now  # it was this end that slept, with what waits still unread
         self._listened_at = now
-        if now - self._heard_at >= SILENCE_S:
-            raise HangUp(f"silent for {SILENCE_S * 1000:.0f} ms; its process hangs or was stopped")
+        silent = now - self._heard_at
+        if silent >= STARVED_S or (silent >= SILENCE_S and not _runs(self._messages.peer_pid)):
+            raise HangUp(f"silent for {silent * 1000:.0f} ms; its process hangs or was stopped")
         return now + BEAT_S
 
     def close(self) -> None:

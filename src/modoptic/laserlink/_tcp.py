@@ -1,6 +1,6 @@
 """The ``tcp`` carrier, on loopback: two connections, control apart from pixels.
 
-Connected means seated and a hang-up is the detach; so is silence of 400 ms, where each end says
+Connected means seated and a hang-up is the detach; so is silence of 500 ms, where each end says
 something on the control connection every 100 ms. Each connection begins with 24 bytes: magic
 ``MoLL``, major version, role (0 control, 1 pixels), two zeros, and 16 random bytes that join them.
 """
@@ -36,7 +36,7 @@ from modoptic.laserlink._packets import (
 )
 from modoptic.laserlink._send import Packet
 
-SILENCE_S: Final = 0.4
+SILENCE_S: Final = 0.5
 _CONNECT_S: Final = 1.0
 _BATCH: Final = 8
 _BELOW: Final = 128 * 1024

@@ -25,9 +25,9 @@ git clone -q "$root" "$machine/root/modoptic"
 inside() { env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$machine" /bin/sh -c "cd /root/modoptic && $1"; }
 echo "Fresh machine: make demo"
 start=$(date +%s)
-inside 'make demo >/tmp/demo.log 2>&1 & echo $! >/tmp/demo.pid; for i in $(seq 600); do grep -q "^Ready:" /tmp/demo.log && exit 0; kill -0 $(cat /tmp/demo.pid) 2>/dev/null || break; sleep 1; done; cat /tmp/demo.log; exit 1'
+inside 'setsid make demo >/tmp/demo.log 2>&1 & echo $! >/tmp/demo.pid; for i in $(seq 600); do grep -q "^Ready:" /tmp/demo.log && exit 0; kill -0 $(cat /tmp/demo.pid) 2>/dev/null || break; sleep 1; done; cat /tmp/demo.log; exit 1'
 echo "Fresh machine: $(grep Ready "$machine/tmp/demo.log") after $(($(date +%s) - start)) s"
-inside 'pkill -INT -f "modoptic demo" 2>/dev/null || for p in /proc/[0-9]*; do grep -qs "modoptic.demo" $p/cmdline && kill -INT ${p#/proc/}; done; sleep 3; true'
+inside 'kill -INT -$(cat /tmp/demo.pid); for i in $(seq 20); do grep -qs "[-]m.modoptic" /proc/[0-9]*/cmdline || exit 0; sleep 0.5; done; echo "left behind after Ctrl-C:"; grep -ls "[-]m.modoptic" /proc/[0-9]*/cmdline; exit 1'
 echo "Fresh machine: make demo ARGS=--once"
 inside 'make demo ARGS=--once'
 echo "Fresh machine: make test"

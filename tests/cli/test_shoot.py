@@ -28,6 +28,8 @@ def test_shoot_info_develop(command: Command, tmp_path: Path) -> None:
         exif = picture.getexif().get_ifd(0x8769)
         assert float(exif[0x829D]) == 2.0  # FNumber
         pixels = picture.convert("L").reduce(16).tobytes()
+    info = command("info", "photo.jpg", "--json")
+    assert json.loads(info.stdout)["settings"]["f_number"] == 2.0
     # a picture, neither black nor white
     assert 40 < sum(pixels) / len(pixels) < 215
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modoptic.cli._arguments import Commands
+
+if TYPE_CHECKING:
+    from modoptic.frame import FrameMeta
 
 
 def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
-        help="show what a raw file says of itself",
-        description="Show size, levels, colour and exposure of raw files.",
+        help="show what a raw or a photo says of itself",
+        description="Show size, levels, colour and exposure of raws, and of photos that "
+        "modoptic made.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -25,22 +31,20 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from modoptic.errors import FileError
-    from modoptic.rawfile import read_raw
 
     failed = 0
     for path in args.files:
         try:
-            raw = read_raw(path)
+            meta = _meta_of(path)
         except FileError as error:
             # one bad file does not stop the others
             print(f"modoptic: {error}", file=sys.stderr)
             failed += 1
             continue
-        fields = msgspec.to_builtins(raw.frame.meta)
+        fields = msgspec.to_builtins(meta)
         if args.json:
             print(json.dumps({"file": path, **fields}))
             continue
-        meta = raw.frame.meta
         print(path)
         settings = meta.settings
         rows = {
@@ -60,6 +64,25 @@ def run(args: argparse.Namespace) -> int:
             if value:
                 print(f"  {name:9} {value}")
     return 1 if failed else 0
+
+
+def _meta_of(path: str) -> FrameMeta:
+    """Of a raw, or of a photo that modoptic made.
+
+    Raises
+    ------
+    FileError : neither
+    """
+    from modoptic.errors import PictureError
+    from modoptic.photo import meta_of
+    from modoptic.rawfile import read_raw
+
+    if Path(path).suffix.lower() not in (".jpg", ".jpeg"):
+        return read_raw(path).frame.meta
+    meta = meta_of(Path(path))
+    if meta is None:
+        raise PictureError(path, "is a JPEG that modoptic did not make; exiftool shows its EXIF")
+    return meta
 
 
 def exposure_text(value_s: float) -> str:

@@ -7,7 +7,7 @@ import argparse
 from modoptic.cli._arguments import Commands
 
 # finder first: it is what people wait for
-ROOMS = ("pixels", "isp", "sensor", "optics", "scenes", "twin", "rawfile", "photo", "laserlink")
+ROOMS = ("pixels", "isp", "sensor", "optics", "scenes", "twin", "rawfile")
 
 
 def add(commands: Commands) -> None:
@@ -27,10 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     for room in ROOMS:
-        warm = getattr(import_module(f"modoptic.{room}"), "warm", None)
-        if warm is None:
-            continue
-        for kernel in warm():
+        for kernel in import_module(f"modoptic.{room}").warm():
             if not args.quiet:
                 print(f"  {time.perf_counter() - start:6.1f} s  {room}: {kernel}", flush=True)
     if not args.quiet:

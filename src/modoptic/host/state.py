@@ -54,8 +54,7 @@ class DockState(msgspec.Struct, frozen=True, kw_only=True):
     """From the seat signal to the first picture of the module, last time."""
     power_mw: float = 0.0
     link_gbit_s: float = 0.0
-    """Payload rate of the last large transfer."""
-    line_limit_bit_s: float | None = None
+    """Payload rate of the last photo, or of the last second where there was none."""
     carrier: str = "memory"
 
 

@@ -200,6 +200,17 @@ def open_jpeg(path: Path) -> JpegImagePlugin.JpegImageFile:
     return picture
 
 
+def meta_of(path: Path) -> FrameMeta | None:
+    """What is known of a photo that modoptic made; None for any other JPEG.
+
+    Raises
+    ------
+    PictureError : no JPEG, damaged or too large
+    """
+    with open_jpeg(path) as picture:
+        return read_meta(picture)
+
+
 def read_meta(picture: JpegImagePlugin.JpegImageFile) -> FrameMeta | None:
     """What `exif_block` put into the MakerNote, or None."""
     try:

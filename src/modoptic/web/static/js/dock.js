@@ -218,8 +218,7 @@ export class Dock {
     if (dock.state !== "READY") return [sentenceCase(dock.why) || WORDS[/** @type {keyof typeof WORDS} */ (dock.state)] || dock.state];
     const parts = [];
     if (dock.power_mw) parts.push(`${(dock.power_mw / 1000).toFixed(1)} W`);
-    if (dock.link_gbit_s) parts.push(`${dock.link_gbit_s.toFixed(1)} Gbit/s`);
-    if (dock.line_limit_bit_s) parts.push("slow light");
+    if (this.hands?.line) parts.push("slow light");
     if (!dock.known) parts.push("new here");
     const tail = parts.length ? ` · ${parts.join(" · ")}` : "";
     return dock.ready_ms ? ["Ready in ", make("b", {}, `${Math.round(dock.ready_ms)} ms`), tail] : [`Ready${tail}`];

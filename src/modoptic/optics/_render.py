@@ -555,7 +555,8 @@ class LightRenderer:
                     else _raster(part, lattice, width, height, lens_m)
                     for part in self._parts
                 ]
-                self._previews = {key: rasters}
+                # two sizes, as a coarse and a fine preview take turns
+                self._previews = {**dict([*self._previews.items()][-1:]), key: rasters}
             return self._previews[key]
 
 

@@ -70,6 +70,7 @@ class LightMaps:
         self._maps: OrderedDict[_Key, CompactLight] = OrderedDict()
         self._regions: OrderedDict[_Key, CompactLight] = OrderedDict()
         self._preview: tuple[LensState, Light] | None = None
+        self._coarse = False
         self._lock = threading.Lock()
         self._rendering = threading.Lock()
 
@@ -77,15 +78,31 @@ class LightMaps:
         """Light for a whole ``bin4`` frame, (3, height / 2, width / 2) in e-/s a pixel."""
         kept = self._preview
         if kept is not None and kept[0] == lens:
+            if self._coarse:
+                self._coarse = False
+                self._preview = kept = (lens, self._shown(lens, 1))
             return kept[1]
-        spec, side = self._spec, BINNING["bin4"]
-        extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
-        light = self._renderer.preview(
-            lens, spec.width // side // 2, spec.height // side // 2, extent
-        )
-        light *= np.float32(side * side * spec.pitch_um**2)
+        # the first frame after the lens has moved is lit at half the scale, in a third of the time,
+        # so that the picture keeps up with the ring; the next one is fine again
+        self._coarse = kept is not None
+        light = self._shown(lens, 2 if self._coarse else 1)
         self._preview = (lens, light)
         return light
+
+    def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
+        spec, side = self._spec, BINNING["bin4"]
+        width, height = spec.width // side // 2, spec.height // side // 2
+        if width % coarseness or height % coarseness:
+            coarseness = 1
+        extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
+        light = self._renderer.preview(lens, width // coarseness, height // coarseness, extent)
+        light *= np.float32(side * side * spec.pitch_um**2)
+        return light if coarseness == 1 else light.repeat(2, axis=1).repeat(2, axis=2)
+
+    def look(self, lens: LensState) -> None:
+        """Evaluate the scene for both scales of the preview, before anyone asks for a picture."""
+        self._shown(lens, 2)
+        self.preview(lens)
 
     def window(
         self,

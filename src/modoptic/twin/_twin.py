@@ -126,7 +126,7 @@ class Twin:
 
         The first look at a scene takes a second; on a real sensor light falls at all times.
         """
-        self._maps.preview(self._lens(self._focus_m, self._f_number))
+        self._maps.look(self._lens(self._focus_m, self._f_number))
 
     def turn_ring(self, focus_distance_m: float) -> None:
         """Turn the focus ring by hand: the lens moves at once, and listeners are told.
@@ -166,7 +166,7 @@ class Twin:
             try:
                 ready = scene if isinstance(scene, Scene) else load_scene(scene)
                 maps = self._light_of(ready)
-                maps.preview(self._lens(self._focus_m, self._f_number))
+                maps.look(self._lens(self._focus_m, self._f_number))
                 with self._scene_lock:
                     if wanted == self._scene_wanted:
                         self._scene, self._maps = ready, maps

@@ -24,9 +24,7 @@ from modoptic.host import Phone
 from modoptic.host.state import PhoneState, SetControls
 from modoptic.photo import Gallery
 from modoptic.twin.hands import Hands
-from modoptic.web import serve
-from modoptic.web._figures import Draw
-from modoptic.web._server import Server
+from modoptic.web import Draw, Server, serve
 
 FRAMES = 600
 FRAMES_WITHIN_S = 60.0

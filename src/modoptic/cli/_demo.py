@@ -35,11 +35,9 @@ def add(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
     from concurrent.futures import ThreadPoolExecutor
 
     print("modoptic demo: starting a camera module and a phone ...", flush=True)
-    sys.setswitchinterval(0.0005)
     from modoptic.devices import start_device
 
     with ThreadPoolExecutor(2) as starter:

@@ -34,9 +34,6 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
-
-    sys.setswitchinterval(0.0005)
     print("modoptic host: connecting to " + ", ".join(args.connect), flush=True)
     from modoptic.cli._phone import run_phone
 

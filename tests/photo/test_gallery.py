@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -332,6 +334,18 @@ def test_names_are_unique_between_processes_and_threads(tmp_path: Path) -> None:
     gallery.give_back(max(said))
     assert gallery.reserve() == max(said)
     gallery.close()
+
+
+def test_an_index_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / INDEX, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # before it has switched to the write-ahead log
+    made = threading.Timer(0.3, other.execute, ["COMMIT"])
+    made.start()
+    gallery = Gallery(tmp_path)
+    assert gallery.list() == [] and gallery.notes == []
+    gallery.close()
+    made.join()
+    other.close()
 
 
 _FULL = """

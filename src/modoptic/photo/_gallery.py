@@ -35,6 +35,8 @@ _NUMBERED = re.compile(r"MO_(\d{4,})")
 _KINDS: dict[str, Kind] = {".jpg": "jpg", ".jpeg": "jpg", ".dng": "dng"}
 _HALF_FILE_AGE_S = 600
 """Half a file that nobody has written to for so long belongs to nobody."""
+_INDEX_BUSY_S = 10.0
+"""How long another process may keep the index to itself."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS photos (
     name TEXT PRIMARY KEY, signature TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
@@ -476,9 +478,9 @@ def _check(name: str) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    index = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    index = sqlite3.connect(path, timeout=_INDEX_BUSY_S, check_same_thread=False)
     try:
-        index.execute("PRAGMA journal_mode = WAL")
+        _use_wal(index)
         index.execute("PRAGMA synchronous = NORMAL")
         (version,) = index.execute("PRAGMA user_version").fetchone()
         if version > 1:
@@ -498,6 +500,23 @@ def _connect(path: Path) -> sqlite3.Connection:
         index.close()
         raise
     return index
+
+
+def _use_wal(index: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; of two processes that make an index, one waits here.
+
+    SQLite's own timeout does not cover this switch: beside another writer it fails at once.
+    """
+    deadline = time.monotonic() + _INDEX_BUSY_S
+    while True:
+        try:
+            index.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _described(found: _Found) -> tuple[int, int, FrameMeta]:

@@ -140,6 +140,16 @@ def test_every_form_of_light_gives_the_same_mean() -> None:
         assert np.abs(view - expected).max() <= 0.6
 
 
+def test_a_coarse_light_is_that_of_larger_cells() -> None:
+    ideal, shot = IdealSensor(SPEC), Shot(exposure_s=0.01)
+    cells = np.random.default_rng(2).uniform(1e3, 7e5, (3, 16, 32)).astype(np.float32)
+    coarse = np.empty((64, 128 * 3 // 2), np.uint8)
+    for rows in ((0, 30), (30, 64)):
+        ideal.expose(cells, shot, coarse, rows)
+    fine = ideal.expose_all(cells.repeat(2, axis=1).repeat(2, axis=2), shot)
+    np.testing.assert_array_equal(coarse, fine)
+
+
 def test_defects_stand_out_where_they_are_and_grow_with_time() -> None:
     sensor = Sensor(spec(**QUIET, defects_per_million=100.0), seed=2)
     dark = take(sensor, 0.0, Shot(exposure_s=1.0))

@@ -1,6 +1,8 @@
 """The viewfinder: raw frames in, JPEGs and statistics out, in a thread of its own; latest wins.
 
-A frame is taken up when its first row has come and worked on while the rest arrives.
+A frame is taken up when it begins to come and worked on while the rest arrives. One that waits is
+overtaken by a newer one that is whole, not by one that has only begun: the next begins as soon as
+the sensor is free, long before it could be shown.
 """
 
 from __future__ import annotations
@@ -28,6 +30,17 @@ Place = TypeVar("Place")
 """Where frames come from; whatever the phone tells cameras apart by."""
 
 
+_WAITING_MAX = 4
+"""Frames of finder and magnifier together; what a link lends is less."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting(Generic[Place]):
+    place: Place
+    name: str
+    frame: Frame
+
+
 @dataclass(frozen=True, slots=True)
 class Shown(Generic[Place]):
     """A frame that was made into a picture."""
@@ -52,7 +65,8 @@ class Finder(Generic[Place]):
     def __init__(self, shown: Callable[[Shown[Place]], None]) -> None:
         self._shown = shown
         self._changed = threading.Condition()
-        self._waiting: dict[str, tuple[Place, Frame]] = {}
+        self._waiting: list[_Waiting[Place]] = []
+        """Oldest first."""
         self._whole: set[int] = set()
         """Ids (of Python) of frames that are complete with their final metadata."""
         self._visible: Place | None = None
@@ -83,9 +97,7 @@ class Finder(Generic[Place]):
         """Show the frames from ``place`` alone."""
         with self._changed:
             self._visible = place
-            for _, frame in self._waiting.values():
-                frame.release()
-            self._waiting.clear()
+            self._drop(self._waiting)
             self._skipped = 0
 
     def begins(self, place: Place, name: str, frame: Frame) -> None:
@@ -94,18 +106,20 @@ class Finder(Generic[Place]):
             if self._closed or place != self._visible:
                 frame.release()
                 return
-            overtaken = self._waiting.pop(name, None)
-            if overtaken is not None:
-                overtaken[1].release()
-                self._skipped += name == "finder"
+            if len(self._waiting) == _WAITING_MAX:
+                self._drop(self._waiting[:1])
             self._whole.discard(id(frame))
-            self._waiting[name] = (place, frame)
+            self._waiting.append(_Waiting(place, name, frame))
             self._changed.notify_all()
 
     def whole(self, frame: Frame) -> None:
         """A frame is complete and its metadata final."""
         with self._changed:
             self._whole.add(id(frame))
+            for at, newest in enumerate(self._waiting):
+                if newest.frame is frame:
+                    self._drop([w for w in self._waiting[:at] if w.name == newest.name])
+                    break
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -153,11 +167,17 @@ class Finder(Generic[Place]):
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            name = next(iter(self._waiting))
-            place, frame = self._waiting.pop(name)
-            self._whole &= {id(frame), *(id(other) for _, other in self._waiting.values())}
-            camera, look = self._looks[place]
-            return place, name, frame, camera, look, self._skipped
+            first = self._waiting.pop(0)
+            self._whole &= {id(first.frame), *(id(other.frame) for other in self._waiting)}
+            camera, look = self._looks[first.place]
+            return first.place, first.name, first.frame, camera, look, self._skipped
+
+    def _drop(self, overtaken: list[_Waiting[Place]]) -> None:
+        """Give frames back unseen; with the lock held."""
+        for waiting in tuple(overtaken):
+            self._waiting.remove(waiting)
+            waiting.frame.release()
+            self._skipped += waiting.name == "finder"
 
     def _final(self, place: Place, frame: Frame) -> FrameMeta:
         with self._changed:

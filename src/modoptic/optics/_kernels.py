@@ -32,45 +32,58 @@ def _segment(t: float, r: float) -> float:
 def blur_disc(source: FloatArray, radii: FloatArray, margin: int, out: FloatArray) -> None:
     """Average over a disc of exact area; row i of ``out`` with radius ``radii[i]``, in pixels.
 
-    ``source`` is wider and higher than ``out`` by ``margin`` on each side; margin >= radius + 2.
+    Four planes. ``source`` is wider and higher than ``out`` by ``margin`` on each side;
+    margin >= radius + 2.
     Sums along rows make the cost of a pixel the height of its disc, not its area.
     """
     planes, height, width = out.shape
     rows, columns = source.shape[1], source.shape[2]
-    sums = np.empty((planes, rows, columns + 1), np.float32)
-    for c in range(planes):
-        for i in range(rows):
-            total = 0.0
-            line = sums[c, i]
-            pixels = source[c, i]
-            line[0] = 0.0
-            for j in range(columns):
-                total += pixels[j]
-                line[j + 1] = total
+    sums = np.empty((4, rows, columns + 1), np.float32)
+    for i in range(rows):
+        # side by side, because each sum waits for its last one
+        s0, s1, s2, s3 = sums[0, i], sums[1, i], sums[2, i], sums[3, i]
+        p0, p1, p2, p3 = source[0, i], source[1, i], source[2, i], source[3, i]
+        t0 = t1 = t2 = t3 = 0.0
+        s0[0] = s1[0] = s2[0] = s3[0] = np.float32(0.0)
+        for j in range(columns):
+            t0 += p0[j]
+            t1 += p1[j]
+            t2 += p2[j]
+            t3 += p3[j]
+            s0[j + 1] = t0
+            s1[j + 1] = t1
+            s2[j + 1] = t2
+            s3[j + 1] = t3
+    known = np.float32(-1.0)
+    reach = 0
+    places = np.empty((2 * margin + 1, 2), np.int64)
+    weights = np.empty((2 * margin + 1, 4), np.float32)
     for i in range(height):
         r = max(radii[i], np.float32(0.05))
-        reach = math.ceil(r - 0.5)
+        if r != known:
+            known = r
+            reach = math.ceil(r - 0.5)
+            weight = np.float32(1.0 / (math.pi * r * r))
+            for dy in range(-reach, reach + 1):
+                half = 0.5 * (_segment(dy + 0.5, r) - _segment(dy - 0.5, r)) * 2.0
+                right, left = 0.5 + half, 0.5 - half
+                kr, kl = math.floor(right), math.floor(left)
+                wr, wl = np.float32(right - kr) * weight, np.float32(left - kl) * weight
+                places[dy + reach, 0], places[dy + reach, 1] = margin + kr, margin + kl
+                weights[dy + reach, 0], weights[dy + reach, 1] = weight - wr, wr
+                weights[dy + reach, 2], weights[dy + reach, 3] = weight - wl, wl
         for c in range(planes):
             target = out[c, i]
             for j in range(width):
                 target[j] = 0.0
-        for dy in range(-reach, reach + 1):
-            half = 0.5 * (_segment(dy + 0.5, r) - _segment(dy - 0.5, r)) * 2.0
-            right, left = 0.5 + half, 0.5 - half
-            kr, kl = math.floor(right), math.floor(left)
-            weight = np.float32(1.0 / (math.pi * r * r))
-            wr = np.float32(right - kr) * weight
-            wl = np.float32(left - kl) * weight
-            ar, al = weight - wr, weight - wl
-            for c in range(planes):
-                line = sums[c, i + margin + dy]
-                target = out[c, i]
-                right0 = line[margin + kr : margin + kr + width]
-                right1 = line[margin + kr + 1 : margin + kr + 1 + width]
-                left0 = line[margin + kl : margin + kl + width]
-                left1 = line[margin + kl + 1 : margin + kl + 1 + width]
+            for k in range(2 * reach + 1):
+                line = sums[c, i + margin + k - reach]
+                at, to = places[k, 0], places[k, 1]
+                right0, right1 = line[at : at + width], line[at + 1 : at + 1 + width]
+                left0, left1 = line[to : to + width], line[to + 1 : to + 1 + width]
+                ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
                 for j in range(width):
-                    target[j] += ar * right0[j] + wr * right1[j] - al * left0[j] - wl * left1[j]
+                    target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
 
 
 @_jit

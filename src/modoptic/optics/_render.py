@@ -24,6 +24,7 @@ DoubleArray = npt.NDArray[np.float64]
 HC_J_NM = 1.98644586e-16
 """Planck's constant times the speed of light, in J nm (CODATA 2018)."""
 
+_PREVIEW_STRIPS = 8
 _OPAQUE = 1e-3
 """A share of light below this, left behind what is in front, is not traced further."""
 
@@ -267,8 +268,11 @@ def _image_lamps(bulbs: _Bulbs, thin: ThinLens) -> _LampImages:
     profile = np.zeros_like(d)
     for x, wx in zip(*points, strict=True):
         for y, wy in zip(*points, strict=True):
+            if y < 0.0:
+                continue  # the same as on the other side of the axis
             far = np.hypot(d + x * sigma * math.sqrt(2.0), y * sigma * math.sqrt(2.0))
-            profile += wx * wy / math.pi * _overlap(far, radius[:, None], blur[:, None])
+            sides = 2.0 if y > 0.0 else 1.0
+            profile += sides * wx * wy / math.pi * _overlap(far, radius[:, None], blur[:, None])
     spacing = reach / (count - 1)
     # the integral of a piecewise linear profile over the plane
     a, b, r = profile[:, :-1], profile[:, 1:], d[:, :-1]
@@ -529,7 +533,8 @@ class LightRenderer:
         )
         out = np.empty((3, height, width), np.float32)
 
-        tiles = _tiles(height, width, math.ceil(height / 8), math.ceil(width / 4))
+        # strips: what a tile costs besides its pixels is Python's, which threads cannot share
+        tiles = _tiles(height, width, math.ceil(height / _PREVIEW_STRIPS), width)
 
         def work(first: int, end: int) -> None:
             for (i0, i1), (j0, j1) in tiles[first:end]:

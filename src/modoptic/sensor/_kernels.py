@@ -128,20 +128,26 @@ def read_preview(
     values: UInt16Array,
     out: UInt8Array,
 ) -> None:
-    """Rows of a mosaic whose 2 x 2 cells each see one sample of ``light`` (3, h, w).
+    """Rows of a mosaic whose cells each see one sample of ``light`` (3, h, w).
 
-    ``planes`` (2, 2) and ``factors`` (2, 2): channel and electrons per unit of light by position;
+    A cell is 2 x 2 or 4 x 4 pixels, as the length of ``charge`` tells. ``planes`` (2, 2) and ``factors`` (2, 2): channel and electrons per unit of light by position;
     ``charge`` and ``values``: scratch rows; ``out`` (rows, row bytes).
     """
     cells = light.shape[2]
+    large = charge.size == 4 * cells
     for y in range(first, end):
-        left = light[planes[y & 1, 0], y >> 1]
-        right = light[planes[y & 1, 1], y >> 1]
+        left = light[planes[y & 1, 0], y >> 2 if large else y >> 1]
+        right = light[planes[y & 1, 1], y >> 2 if large else y >> 1]
         p, q = factors[y & 1, 0], factors[y & 1, 1]
-        for i in range(cells):
-            charge[2 * i] = left[i] * p
-            charge[2 * i + 1] = right[i] * q
-        _digitise(charge, x0, y0 + y, 2 * cells, normal, keys, model, values)
+        if large:
+            for i in range(cells):
+                charge[4 * i] = charge[4 * i + 2] = left[i] * p
+                charge[4 * i + 1] = charge[4 * i + 3] = right[i] * q
+        else:
+            for i in range(cells):
+                charge[2 * i] = left[i] * p
+                charge[2 * i + 1] = right[i] * q
+        _digitise(charge, x0, y0 + y, charge.size, normal, keys, model, values)
         _pack(values, bits, out[y])
 
 

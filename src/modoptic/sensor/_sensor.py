@@ -104,8 +104,8 @@ class CompactLight:
 Light = FloatArray | CompactLight
 """Mean electrons a second for each pixel of the readout.
 
-Either a mosaic (height, width), as float32 or compact, or three channels (3, height / 2, width / 2)
-whose every sample lights one 2 x 2 cell of the mosaic.
+Either a mosaic (height, width), as float32 or compact, or three channels (3, height / n, width / n)
+whose every sample lights a cell of n x n pixels of the mosaic; n is 2 or 4.
 """
 
 
@@ -207,7 +207,8 @@ class Sensor:
         preview = not isinstance(light, CompactLight) and light.ndim == 3
         height, width = light.shape[-2:]
         if preview:
-            height, width = 2 * height, 2 * width
+            cell = 4 if out.shape[0] == 4 * height else 2
+            height, width = cell * height, cell * width
         row_bytes = bayer_format(self.spec.cfa, shot.bits, packed=True).row_bytes(width)
         if out.shape != (height, row_bytes):
             raise SettingError("frame buffer", out.shape, f"({height}, {row_bytes})", "sensor")

@@ -75,7 +75,10 @@ class LightMaps:
         self._rendering = threading.Lock()
 
     def preview(self, lens: LensState) -> Light:
-        """Light for a whole ``bin4`` frame, (3, height / 2, width / 2) in e-/s a pixel."""
+        """Light for a whole ``bin4`` frame, (3, height / n, width / n) in e-/s a pixel.
+
+        n is 2; 4 where the lens has just moved.
+        """
         kept = self._preview
         if kept is not None and kept[0] == lens:
             if self._coarse:
@@ -97,7 +100,7 @@ class LightMaps:
         extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
         light = self._renderer.preview(lens, width // coarseness, height // coarseness, extent)
         light *= np.float32(side * side * spec.pitch_um**2)
-        return light if coarseness == 1 else light.repeat(2, axis=1).repeat(2, axis=2)
+        return light
 
     def look(self, lens: LensState) -> None:
         """Evaluate the scene for both scales of the preview, before anyone asks for a picture."""

@@ -44,13 +44,18 @@ export class Aids {
 
   get peaks() { return this.on.peaking || this.moving; }
 
-  /** @param {ImageBitmap} bitmap @param {number} now */
-  picture(bitmap, now) {
+  /** A new picture; it is marked after the browser has shown it, so that marks never hold it up. @param {HTMLCanvasElement} canvas @param {number} now */
+  picture(canvas, now) {
     if (!(this.peaks || this.on.zebra) || now - this.last < EVERY_MS) return;
     this.last = now;
-    const height = Math.round((WIDTH * bitmap.height) / bitmap.width);
+    requestAnimationFrame(() => setTimeout(() => this.markPicture(canvas, now)));
+  }
+
+  /** @param {HTMLCanvasElement} canvas @param {number} now */
+  markPicture(canvas, now) {
+    const height = Math.round((WIDTH * canvas.height) / canvas.width);
     if (this.small.height !== height) this.small.height = height;
-    this.reader?.drawImage(bitmap, 0, 0, WIDTH, height);
+    this.reader?.drawImage(canvas, 0, 0, WIDTH, height);
     const source = this.reader?.getImageData(0, 0, WIDTH, height);
     if (!source) return;
     this.mask.width = WIDTH;

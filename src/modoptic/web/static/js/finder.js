@@ -14,7 +14,7 @@ export class Finder {
     this.aids = aids;
     this.frame = $("frame");
     this.canvas = $("picture");
-    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.context = this.canvas.getContext("bitmaprenderer", { alpha: false });
     this.loupe = $("loupe");
     this.loupeCanvas = $("loupe-picture");
     /** @type {[number, number]} where to focus and magnify, 0..1 of the picture */
@@ -49,9 +49,9 @@ export class Finder {
       canvas.height = bitmap.height;
       document.documentElement.style.setProperty("--aspect", String(bitmap.width / bitmap.height));
     }
-    this.context.drawImage(bitmap, 0, 0);
+    this.context.transferFromImageBitmap(bitmap);
     const now = performance.now();
-    this.aids.picture(bitmap, now);
+    this.aids.picture(canvas, now);
     this.header = picture.header;
     this.drawn++;
     this.at = now;

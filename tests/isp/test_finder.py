@@ -98,8 +98,14 @@ def test_strips_are_the_picture() -> None:
     result = FinderKernel(frame.meta).process(
         frame, look_of(frame), sink=lambda row, rgb: strips.__setitem__(row, rgb.copy())
     )
-    assert sorted(strips) == [0, 112, 224]
+    assert sorted(strips) == [0, 128, 256]
     assert np.array_equal(np.concatenate([strips[r] for r in sorted(strips)]), result.rgb)
+
+
+def test_half_a_picture_is_the_mean_of_its_pixels() -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (33, 51, 3)).astype(np.uint8)
+    means = rgb[:32, :50].reshape(16, 2, 25, 2, 3).mean((1, 3))
+    assert np.array_equal(isp.halved(rgb), np.floor(means + 0.5))
 
 
 def test_another_format_is_refused() -> None:

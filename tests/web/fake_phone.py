@@ -267,6 +267,7 @@ class FakePhone:
         self.actions: list[Action] = []
         self.still_life = StillLife(*size)
         self.shot_s = 0.3
+        self.shown_width: int | None = None
         self._rate = rate
         self._lock = threading.RLock()
         self._state_callbacks: list[Callable[[PhoneState], None]] = []
@@ -301,6 +302,9 @@ class FakePhone:
     def on_finder(self, callback: Callable[[FinderFrame], None]) -> Callable[[], None]:
         self._finder_callbacks.append(callback)
         return lambda: self._finder_callbacks.remove(callback)
+
+    def shows(self, width: int | None) -> None:
+        self.shown_width = width
 
     def change(self, **fields: Any) -> None:
         with self._lock:

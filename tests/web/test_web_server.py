@@ -84,6 +84,18 @@ def test_figures_are_readout_to_drawn(served: Served) -> None:
         )
 
 
+def test_pictures_are_as_large_as_the_largest_view(served: Served) -> None:
+    with page(served) as small, page(served) as large:
+        small.say(type="view", width=390)
+        large.say(type="view", width=1100)
+        until(lambda: served.phone.shown_width == 1100)
+        with page(served):  # one that has not said
+            until(lambda: served.phone.shown_width is None)
+        until(lambda: served.phone.shown_width == 1100)
+        large.socket.close()
+        until(lambda: served.phone.shown_width == 390)
+
+
 def test_a_vanished_viewer_delays_nobody(served: Served) -> None:
     with page(served) as gone, page(served) as alive:
         gone.hear("frame")  # and never another word

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modoptic.bench._figures import quantiles
 from modoptic.devices import start_device
@@ -25,6 +25,9 @@ from modoptic.host.state import PhoneState, SetControls
 from modoptic.photo import Gallery
 from modoptic.twin.hands import Hands
 from modoptic.web import Draw, Server, serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 FRAMES = 600
 FRAMES_WITHIN_S = 60.0
@@ -41,13 +44,14 @@ CHROMIUM_OPTIONS = [
 
 def finder_page() -> dict[str, Any]:
     """End of readout to drawn, the twin at 30 frames/s, 600 frames after a warm-up of 60."""
-    with _viewfinder() as (server, phone, _):
+    with _viewfinder() as (server, phone, _, page):
         phone.act(SetControls(exposure_s=1 / 30))  # one frame after the other: 30 a second
         _drawn(server, 60)
         server.reset_figures()
         _drawn(server, FRAMES)
         figures = server.figures()
         late = [(draw.drawn_ns - draw.readout_end_ns) / 1e6 for draw in server.draws()]
+        size = _size_drawn(page)
     skipped = figures.skipped / max(1, figures.skipped + figures.drawn)
     p50, p95, p99 = quantiles(late)
     return {
@@ -60,7 +64,8 @@ def finder_page() -> dict[str, Any]:
         "p99": p99,
         "skipped": skipped,
         "frame_rate": figures.rate,
-        "note": f"{figures.drawn} frames at {figures.rate:.1f} frames/s, {skipped:.1%} skipped",
+        "note": f"{figures.drawn} frames of {size} at {figures.rate:.1f} frames/s, "
+        f"{skipped:.1%} skipped",
     }
 
 
@@ -68,7 +73,7 @@ def ring_page() -> dict[str, Any]:
     """From the hand's event to the draw of the first frame exposed after it, at 1/125 s."""
     late: list[float] = []
     stages: list[tuple[float, float, float, float]] = []
-    with _viewfinder() as (server, phone, hands):
+    with _viewfinder() as (server, phone, hands, page):
         phone.act(SetControls(exposure_s=1 / 125))
         _drawn(server, 60)
         for turn in range(RING_TURNS + 5):
@@ -88,6 +93,7 @@ def ring_page() -> dict[str, Any]:
                 stages.append((steps[0], steps[1], steps[2], steps[3]))
             # turns fall anywhere in the frame's cycle, not in step with it
             threading.Event().wait(0.15 + 0.037 * (turn % 5))
+        size = _size_drawn(page)
     p50, p95, p99 = quantiles(late)
     middle = [quantiles([stage[i] for stage in stages])[0] for i in range(4)]
     return {
@@ -101,13 +107,14 @@ def ring_page() -> dict[str, Any]:
         "stages_ms": dict(
             zip(("to_exposure", "exposure_and_readout", "to_jpeg", "to_drawn"), middle, strict=True)
         ),
-        "note": "p50 by stage: ring to exposure {:.0f}, exposure and readout {:.0f}, "
-        "link and JPEG {:.0f}, to drawn {:.0f} ms".format(*middle),
+        "note": f"pictures of {size}; p50 by stage: "
+        + "ring to exposure {:.0f}, exposure and readout {:.0f}, link and JPEG {:.0f}, "
+        "to drawn {:.0f} ms".format(*middle),
     }
 
 
 @contextlib.contextmanager
-def _viewfinder() -> Generator[tuple[Server, Phone, Hands]]:
+def _viewfinder() -> Generator[tuple[Server, Phone, Hands, Page]]:
     """A module seated, a phone, a server, and Chromium showing the page."""
     from playwright.sync_api import sync_playwright
 
@@ -130,9 +137,14 @@ def _viewfinder() -> Generator[tuple[Server, Phone, Hands]]:
         page.goto(server.url)
         phone.wait_for(_streaming, 30.0)
         try:
-            yield server, phone, hands
+            yield server, phone, hands, page
         finally:
             browser.close()
+
+
+def _size_drawn(page: Page) -> str:
+    width, height = page.evaluate("(c => [c.width, c.height])(document.querySelector('#picture'))")
+    return f"{width} x {height}"
 
 
 def _streaming(state: PhoneState) -> bool:

@@ -73,6 +73,8 @@ class Finder(Generic[Place]):
         self._looks: dict[Place, tuple[str, FinderLook]] = {}
         self._subscribers: tuple[Callable[[FinderFrame], None], ...] = ()
         self._skipped = 0
+        self.shown_width: int | None = None
+        """Pixels across at which pictures are looked at; None where that is not known."""
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="finder", daemon=True)
         self._thread.start()
@@ -139,7 +141,7 @@ class Finder(Generic[Place]):
             try:
                 stats: FrameStats | None = None
                 if name == "finder":
-                    jpeg, width, height, stats = renderer.finder(frame, look)
+                    jpeg, width, height, stats = renderer.finder(frame, look, self.shown_width)
                 else:
                     jpeg, width, height = renderer.magnifier(frame, look)
                 meta = self._final(place, frame)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.frame import Frame, FrameMeta
-from modoptic.isp import FinderKernel, FinderLook, FinderStats, loupe
+from modoptic.isp import FinderKernel, FinderLook, FinderStats, halved, loupe
 from modoptic.photo import StripEncoder
 
 FINDER_QUALITY = 80
@@ -70,8 +70,13 @@ class Renderer:
         self.magnifier(frame, FinderLook())
         self._kernel = None
 
-    def finder(self, frame: Frame, look: FinderLook) -> tuple[bytes, int, int, FrameStats]:
+    def finder(
+        self, frame: Frame, look: FinderLook, shown_width: int | None = None
+    ) -> tuple[bytes, int, int, FrameStats]:
         """(JPEG, width, height, statistics) of a frame that may still be arriving.
+
+        ``shown_width`` is the width in pixels at which it will be looked at, if that is known:
+        where half the size is enough for that, the picture is halved.
 
         Raises
         ------
@@ -81,9 +86,20 @@ class Renderer:
         kernel = self._kernel
         if kernel is None or not kernel.fits(frame.meta):
             kernel = self._kernel = FinderKernel(frame.meta)
-        encoder = StripEncoder(kernel.width, kernel.height, FINDER_QUALITY)
-        result = kernel.process(frame, look, encoder.add)
-        return encoder.finish(), kernel.width, kernel.height, FrameStats.of(result.stats)
+        width, height = kernel.width, kernel.height
+        half = shown_width is not None and shown_width <= width // 2
+        if half:
+            width, height = width // 2, height // 2
+        encoder = StripEncoder(width, height, FINDER_QUALITY)
+
+        def add(first: int, rgb: npt.NDArray[np.uint8]) -> None:
+            if half:
+                encoder.add(first // 2, halved(rgb))
+            else:
+                encoder.add(first, rgb)
+
+        result = kernel.process(frame, look, add)
+        return encoder.finish(), width, height, FrameStats.of(result.stats)
 
     def magnifier(self, frame: Frame, look: FinderLook) -> tuple[bytes, int, int]:
         """(JPEG, width, height) of a part of the sensor at one pixel a photosite."""

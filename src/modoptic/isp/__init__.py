@@ -25,6 +25,7 @@ from modoptic.isp._finder import (
     FinderLook,
     FinderResult,
     FinderStats,
+    halved,
     loupe,
     statistics,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "demosaic",
     "develop",
     "develop_to",
+    "halved",
     "kelvin_from_neutral",
     "loupe",
     "neutral_from_kelvin",

@@ -25,6 +25,7 @@ __all__ = [
     "FinderLook",
     "FinderResult",
     "FinderStats",
+    "halved",
     "loupe",
     "statistics",
 ]
@@ -33,8 +34,9 @@ Matrix3: TypeAlias = tuple[
     tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]
 ]
 
-STRIP_ROWS = 112
-"""Rows of the finder picture that a sink is given at a time: whole 4:2:0 blocks of a JPEG."""
+STRIP_ROWS = 128
+"""Rows of the finder picture that a sink is given at a time: whole 4:2:0 blocks of a JPEG, also
+where it is halved."""
 _CURVE = 4096
 
 
@@ -209,6 +211,13 @@ class FinderKernel:
             histogram[:-1].copy(),
             int(histogram[-1]) / quads,
         )
+
+
+def halved(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A strip of a picture, uint8 ``(rows, width, 3)``, at half its size without an odd end."""
+    out = np.empty((rgb.shape[0] // 2, rgb.shape[1] // 2, 3), np.uint8)
+    _quads.halve(rgb, out)
+    return out
 
 
 def statistics(frame: Frame) -> FinderStats:

@@ -242,3 +242,21 @@ def quad_rows(
             place,
             out[y - first].reshape(-1),
         )
+
+
+@_jit
+def halve(rgb, out):
+    """Means of 2 x 2 pixels of ``rgb`` (rows, width, 3) into ``out`` (rows // 2, width // 2, 3)."""
+    two, shift = np.uint16(2), np.uint16(2)
+    for y in range(out.shape[0]):
+        above, below, target = (
+            rgb[2 * y].reshape(-1),
+            rgb[2 * y + 1].reshape(-1),
+            out[y].reshape(-1),
+        )
+        for x in range(out.shape[1]):
+            for c in range(3):
+                i = 6 * x + c
+                total = np.uint16(above[i]) + np.uint16(above[i + 3])
+                total += np.uint16(below[i]) + np.uint16(below[i + 3])
+                target[3 * x + c] = np.uint8(np.uint16(total + two) >> shift)

@@ -10,7 +10,7 @@ from modoptic import pixels
 from modoptic.calibration import Calibration, Shading
 from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings
 from modoptic.isp._develop import Develop, demosaic, develop
-from modoptic.isp._finder import FinderKernel, FinderLook, loupe
+from modoptic.isp._finder import FinderKernel, FinderLook, halved, loupe
 
 
 def warm() -> Iterator[str]:
@@ -29,7 +29,7 @@ def warm() -> Iterator[str]:
         shading=(Shading(f_number=2.8, focus_distance_m=1.0, coefficients=(-0.1, 0.0, 0.0)),),
         defects=((8, 8),),
     )
-    FinderKernel(meta).process(frame, FinderLook())
+    halved(FinderKernel(meta).process(frame, FinderLook()).rgb)
     yield "finder"
     loupe(frame, FinderLook())
     yield "magnifier"

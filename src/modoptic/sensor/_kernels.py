@@ -130,8 +130,9 @@ def read_preview(
 ) -> None:
     """Rows of a mosaic whose cells each see one sample of ``light`` (3, h, w).
 
-    A cell is 2 x 2 or 4 x 4 pixels, as the length of ``charge`` tells. ``planes`` (2, 2) and ``factors`` (2, 2): channel and electrons per unit of light by position;
-    ``charge`` and ``values``: scratch rows; ``out`` (rows, row bytes).
+    A cell is 2 x 2 or 4 x 4 pixels, as the length of ``charge`` tells. ``planes`` (2, 2) and
+    ``factors`` (2, 2): channel and electrons per unit of light by position; ``charge`` and
+    ``values``: scratch rows; ``out`` (rows, row bytes).
     """
     cells = light.shape[2]
     large = charge.size == 4 * cells

@@ -106,6 +106,13 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     t: float
 
 
+class View(msgspec.Struct, frozen=True, tag="view"):
+    """How large the page shows the finder's picture."""
+
+    width: int
+    """In pixels of the display."""
+
+
 class HandsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="hands"):
     """What a person does to the module's twin."""
 
@@ -121,7 +128,7 @@ class TakeControl(msgspec.Struct, frozen=True, tag="take_control"):
     """Another viewer wants the controls."""
 
 
-Message = Action | Ack | Ping | HandsRequest | TakeControl
+Message = Action | Ack | Ping | View | HandsRequest | TakeControl
 """Everything a page may send."""
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

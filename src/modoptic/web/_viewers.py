@@ -29,6 +29,7 @@ from modoptic.web._messages import (
     Message,
     Ping,
     TakeControl,
+    View,
     decode_message,
     pack_frame,
     state_text,
@@ -49,6 +50,8 @@ class Viewer:
 
     def __init__(self, hub: Hub, socket: WebSocket, number: int) -> None:
         self.number = number
+        self.width: int | None = None
+        """Display pixels across its finder picture, once it has said so."""
         self._hub = hub
         self._socket = socket
         self._slots: dict[str, FinderFrame] = {}
@@ -140,6 +143,9 @@ class Viewer:
                 self._acknowledged(message)
             case Ping():
                 self.say(text("pong", t=message.t, server_us=time.monotonic_ns() / 1000))
+            case View(width=width):
+                self.width = width
+                self._hub.views_changed()
             case TakeControl():
                 self._hub.give_control(self)
             case _:
@@ -225,6 +231,7 @@ class Hub:
         self._numbers += 1
         viewer = Viewer(self, socket, self._numbers)
         self._viewers.append(viewer)
+        self.views_changed()
         viewer.say(text("hello", viewer=viewer.number, version=1))
         viewer.offer_state(self._state_text())
         if self._last_frame is not None:
@@ -239,6 +246,7 @@ class Hub:
             if refresh is not None:
                 refresh.cancel()
             self._viewers.remove(viewer)
+            self.views_changed()
             if self.controller is viewer:
                 self.controller = self._viewers[0] if self._viewers else None
             self._tell_roles()
@@ -259,6 +267,12 @@ class Hub:
         loop = asyncio.get_running_loop()
         due = max(loop.time(), self._state_at + STATE_INTERVAL_S)
         self._state_due = loop.call_at(due, self._send_state)
+
+    def views_changed(self) -> None:
+        """The phone makes pictures for the largest view; a page that has not said is that."""
+        widths = [viewer.width for viewer in self._viewers]
+        known = [width for width in widths if width is not None]
+        self._phone.shows(max(known) if known and len(known) == len(widths) else None)
 
     def hands_changed(self, state: dict[str, Any]) -> None:
         for viewer in self._viewers:

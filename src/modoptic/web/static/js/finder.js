@@ -14,7 +14,7 @@ export class Finder {
     this.aids = aids;
     this.frame = $("frame");
     this.canvas = $("picture");
-    this.context = this.canvas.getContext("bitmaprenderer", { alpha: false });
+    this.context = this.canvas.getContext("2d", { alpha: false });
     this.loupe = $("loupe");
     this.loupeCanvas = $("loupe-picture");
     /** @type {[number, number]} where to focus and magnify, 0..1 of the picture */
@@ -37,7 +37,8 @@ export class Finder {
       const picture = unpack(message);
       this.decoders[/** @type {"finder"|"magnifier"} */ (picture.kind)].push(picture);
     });
-    new ResizeObserver(() => this.place()).observe(this.frame);
+    new ResizeObserver(() => { this.place(); this.tellSize(); }).observe(this.frame);
+    connection.on("open", () => this.tellSize());
     setInterval(() => this.watch(), 500);
   }
 
@@ -49,7 +50,7 @@ export class Finder {
       canvas.height = bitmap.height;
       document.documentElement.style.setProperty("--aspect", String(bitmap.width / bitmap.height));
     }
-    this.context.transferFromImageBitmap(bitmap);
+    this.context.drawImage(bitmap, 0, 0);
     const now = performance.now();
     this.aids.picture(canvas, now);
     this.header = picture.header;
@@ -62,6 +63,11 @@ export class Finder {
     this.lateMs = (here - picture.readoutUs) / 1000;
     canvas.dataset.frames = String(this.drawn);
     canvas.dataset.camera = picture.header.camera;
+  }
+
+  /** The phone makes no larger pictures than are looked at. */
+  tellSize() {
+    this.connection.send({ type: "view", width: Math.round(this.frame.clientWidth * (devicePixelRatio || 1)) });
   }
 
   get rate() { return this.times.length > 1 ? (1000 * (this.times.length - 1)) / (this.times[this.times.length - 1] - this.times[0]) : 0; }

@@ -11,12 +11,15 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import Any
 
 __all__ = ["BENCHES", "Entry", "Result", "run"]
+
+INSTALL_PEERS = "run 'make bench' in a checkout, else pip install 'modoptic[bench]'"
 
 Result = dict[str, Any]
 """name, value, unit, bar; peer, peer_value, ratio where there is one; p50, p95, p99 for latencies;
@@ -97,9 +100,12 @@ def run(
             measure = getattr(import_module(f"modoptic.bench.{module}"), function)
             result: Result = {"name": name, **measure(**options)}
         except ImportError as error:
-            result = {"name": name, "missing": f"{error.name}: pip install 'modoptic[bench]'"}
+            result = {"name": name, "missing": f"{error.name} is missing; {INSTALL_PEERS}"}
         except ModopticError as error:
             result = {"name": name, "missing": str(error)}
+        except Exception as error:  # the others are measured all the same
+            traceback.print_exc()
+            result = {"name": name, "missing": f"it failed: {type(error).__name__}: {error}"}
         result.setdefault("bar_text", entry.bar)
         result["took_s"] = round(time.perf_counter() - start, 1)
         missed += not result.get("met", False)

@@ -98,7 +98,10 @@ def _collect(address: str, *, frames: int = 0, seconds: float = 0.0) -> list[Fin
         if not warm.wait(WITHIN_S):
             raise ModopticError(f"{len(headers)} frames within {WITHIN_S:g} s; expected {WARM_UP}")
         if frames:
-            full.wait(WITHIN_S)
+            if not full.wait(WITHIN_S):
+                raise ModopticError(
+                    f"{len(headers) - WARM_UP} frames within {WITHIN_S:g} s; expected {frames}"
+                )
         else:
             full.wait(seconds)
     return headers[WARM_UP:]

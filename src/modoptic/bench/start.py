@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,12 @@ def demo_first() -> dict[str, Any]:
         wheels, clone = Path(folder) / "wheels", Path(folder) / "modoptic"
         fetch = [sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels)]
         fetch += ["-c", str(root / "constraints.txt"), str(root), "hatchling", "editables"]
-        subprocess.run(fetch, check=True, timeout=FETCH_WITHIN_S)
+        fetched = subprocess.run(
+            fetch, check=False, capture_output=True, text=True, timeout=FETCH_WITHIN_S
+        )
+        if fetched.returncode:
+            last = (fetched.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ModopticError(f"what a first start downloads could not be fetched: {last}")
         subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True, timeout=60)
         alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "MODOPTIC_HOME": folder}
         options = f"ARGS=--no-browser --port 0 --gallery {folder}/photos"
@@ -60,15 +67,22 @@ def _until_ready(command: list[str], environment: dict[str, str], within_s: floa
         env={**os.environ, **environment},
     )
     assert process.stdout is not None
+    late = threading.Timer(within_s, os.killpg, [process.pid, signal.SIGKILL])
+    late.start()
+    said = ""
     try:
         for line in process.stdout:
             if line.startswith("Ready:"):
                 return time.perf_counter() - start
-            if time.perf_counter() - start > within_s:
-                break
-        raise ModopticError(f"{' '.join(command)} was not ready within {within_s:g} s")
+            said = line.strip() or said
+        took_s = time.perf_counter() - start
+        raise ModopticError(
+            f"{' '.join(command)} ended after {took_s:.0f} s without being ready; it said: {said}"
+        )
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        late.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
         process.stdout.close()
 

@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
         "bench",
         help="measure speed and quality, with bars and peers",
         description="Run benches by name (all by default). Each prints a readable line; with "
-        "--json one object a line. Peers run in the same run: pip install 'modoptic[bench]'.",
+        "--json one object a line. Peers run in the same run; 'make bench' installs them.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="see --list")
     parser.add_argument("--list", action="store_true", help="list the benches and their bars")

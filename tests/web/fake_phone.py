@@ -204,6 +204,7 @@ class FakeGallery:
         return {
             "name": name, "width": w, "height": h, "picture_width": w, "picture_height": h,
             "tile_size": self.tile_size, "levels": levels,
+            "version": str(files[0][1].stat().st_mtime_ns),
             "files": [{"kind": k, "name": p.name, "bytes": p.stat().st_size} for k, p in files],
             **meta,
         }  # fmt: skip

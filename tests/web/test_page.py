@@ -204,6 +204,24 @@ def test_shoot_then_find_it_in_the_gallery_at_100_percent(served: Served, look: 
     assert download.value.suggested_filename == "MOD_0001.jpg"
 
 
+def test_a_photo_that_was_replaced_is_fetched_anew(served: Served, look: Look) -> None:
+    served.photo("A_0001")
+    page = look()
+    gallery = page.get_by_role("button", name="Gallery", exact=True)
+
+    def address() -> str:
+        gallery.click()
+        tile = page.get_by_role("list", name="Photos").get_by_role("button", name="Photo A_0001")
+        source: str = tile.locator("img").get_attribute("src")
+        page.get_by_role("button", name="Back to the camera").click()
+        return source
+
+    before = address()
+    assert address() == before
+    served.photo("A_0001")
+    until(lambda: address() != before)
+
+
 def test_pinch_zooms_and_delete_can_be_undone(served: Served, look: Look) -> None:
     served.photo("A_0001")
     page = look()

@@ -248,7 +248,8 @@ def _bind(host: str, port: int, *, tries: int) -> socket.socket:
             if error.errno == errno.EADDRINUSE:
                 continue
             raise AddressError(
-                f"cannot listen on {host} port {candidate}: {error.strerror}"
+                f"cannot listen on {host} port {candidate}: {error.strerror}. Choose an address "
+                "of this machine with --listen, and a port above 1023 with --port"
             ) from error
         sock.setblocking(False)
         return sock

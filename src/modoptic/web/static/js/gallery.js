@@ -96,5 +96,5 @@ export class Gallery {
 /** @param {string} name */
 export const address = (name) => `/api/photos/${encodeURIComponent(name)}`;
 
-/** Tells two photos of the same name apart, so that the browser may keep what it fetched. @param {any} photo */
-export const version = (photo) => encodeURIComponent(`${photo.taken} ${photo.width}`);
+/** Changes when a file does, so that the browser may keep what it fetched. @param {any} photo */
+export const version = (photo) => encodeURIComponent(photo.version);

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic import pixels
+from modoptic.calibration import check_matrix
 from modoptic.errors import DetachedError, ProtocolError, SettingError
 
 Readout = Literal["full", "bin2", "bin4"]
@@ -99,36 +100,110 @@ class FrameMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taken: str = ""
     """Local date and time with offset, ISO 8601; set by the phone."""
     extra: dict[str, Any] = {}
-    """Fields unknown to this version, as they came."""
+    """Fields unknown to this version, as they came; those within ``settings`` and ``noise`` lie in
+    maps of these names."""
 
 
-_KNOWN = frozenset(FrameMeta.__struct_fields__)
+_PARTS: dict[str, frozenset[str]] = {
+    "settings": frozenset(Settings.__struct_fields__),
+    "noise": frozenset(NoiseModel.__struct_fields__),
+}
+"""Fields that are maps themselves, and what is known in them."""
+_KNOWN = frozenset(FrameMeta.__struct_fields__) - {"extra", *_PARTS}
 _MAX_META = 64 * 1024
 
 
 def encode_meta(meta: FrameMeta) -> bytes:
     """``meta`` as a MessagePack map, with the fields of ``extra`` back in their places."""
-    known = msgspec.to_builtins(meta, builtin_types=(bytes,))
-    known.pop("extra", None)
-    return msgspec.msgpack.encode({**meta.extra, **known})
+    fields = dict(meta.extra)
+    known = msgspec.to_builtins(msgspec.structs.replace(meta, extra={}), builtin_types=(bytes,))
+    for name, value in known.items():
+        kept = meta.extra.get(name)
+        fields[name] = {**kept, **value} if name in _PARTS and isinstance(kept, dict) else value
+    return msgspec.msgpack.encode(fields)
 
 
 def decode_meta(data: bytes | memoryview) -> FrameMeta:
-    """The `FrameMeta` in ``data``.
+    """The `FrameMeta` in ``data``. That its values make sense is for `check_meta` to say.
 
     Raises
     ------
-    ProtocolError : not a map, too large, or a known field of another type
+    ProtocolError : not a map, too large, a known field of another type, or an unknown one that
+        holds more than nil, booleans, numbers, text, bytes, arrays and maps of these
     """
     if len(data) > _MAX_META:
         raise ProtocolError(f"frame metadata of {len(data)} bytes; at most {_MAX_META} are read")
     try:
         fields = msgspec.msgpack.decode(data, type=dict[str, Any])
-        extra = {name: value for name, value in fields.items() if name not in _KNOWN}
-        known = {name: fields[name] for name in fields.keys() & _KNOWN - {"extra"}}
-        return msgspec.convert({**known, "extra": extra}, FrameMeta)
+        known = {name: fields.pop(name) for name in fields.keys() & _KNOWN}
+        for name in fields.keys() & _PARTS.keys():
+            part = msgspec.convert(fields.pop(name), dict[str, Any])
+            known[name] = {key: part.pop(key) for key in part.keys() & _PARTS[name]}
+            if part:
+                fields[name] = part
+        _check_plain(fields)
+        return msgspec.convert({**known, "extra": fields}, FrameMeta)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"frame metadata cannot be read: {error}") from error
+
+
+def _check_plain(value: object) -> None:
+    """Raise `ProtocolError` for what cannot be put back, such as MessagePack's extension types."""
+    if isinstance(value, dict):
+        for key, item in cast(dict[object, object], value).items():
+            _check_plain(key)
+            _check_plain(item)
+    elif isinstance(value, list | tuple):
+        for item in cast(list[object], value):
+            _check_plain(item)
+    elif not isinstance(value, str | bytes | int | float | None):
+        raise ProtocolError(
+            f"frame metadata holds a {type(value).__name__} in a field that this version does not "
+            "know; expected nil, booleans, numbers, text, bytes, arrays and maps"
+        )
+
+
+def check_meta(meta: FrameMeta) -> None:
+    """Raise `SettingError` for a value that no frame has; 0 stands for what is not known.
+
+    Metadata arrive over the link and in files of strangers; behind this check their numbers are
+    used in kernels and as divisors without another look.
+    """
+    settings = meta.settings
+    for feature, value, low, high in (
+        ("frame width", meta.width, 0, 65535),
+        ("frame height", meta.height, 0, 65535),
+        ("exposure", settings.exposure_s, 0, 1e6),
+        ("gain", settings.gain, 0, 1e6),
+        ("f-number", settings.f_number, 0, 1e4),
+        ("ISO", meta.iso, 0, 1e9),
+        ("focal length", meta.focal_length_mm, 0, 1e6),
+        ("focal length at 35 mm", meta.focal_length_35mm, 0, 1e6),
+        ("white level", meta.white_level, 1, 65535),
+        ("noise scale", meta.noise.scale, 0, 1e3),
+        ("noise offset", meta.noise.offset, 0, 1e3),
+        ("orientation", meta.orientation, 1, 8),
+        ("temperature", meta.temperature_c, -300, 1e4),
+        *(("black level", level, 0, meta.white_level - 1e-6) for level in meta.black_level),
+        *(("neutral", part, 1e-6, 1e6) for part in meta.as_shot_neutral or ()),
+    ):
+        if not low <= value <= high:  # written so that NaN fails
+            raise SettingError(feature, value, f"{low:g} to {high:g}", "frame metadata")
+    if settings.focus_distance_m != math.inf and not 0 <= settings.focus_distance_m <= 1e9:
+        raise SettingError(
+            "focus distance", settings.focus_distance_m, "0 to 1e+09, or inf", "frame metadata"
+        )
+    if settings.region is not None and not all(0 <= v <= 65535 for v in settings.region):
+        raise SettingError("region", settings.region, "numbers from 0 to 65535", "frame metadata")
+    sides = {len(row) for row in meta.cfa}
+    if not 1 <= len(meta.cfa) <= 8 or len(sides) != 1 or not 1 <= min(sides) <= 8:
+        raise SettingError("CFA", meta.cfa, "rows of one length, such as RG, GB", "frame metadata")
+    if len(meta.black_level) not in (1, len(meta.cfa) * min(sides)):
+        raise SettingError(
+            "black level", meta.black_level, "one value, or one for each of CFA", "frame metadata"
+        )
+    if meta.color_matrix is not None:
+        check_matrix("colour matrix", meta.color_matrix, "frame metadata")
 
 
 class Frame:

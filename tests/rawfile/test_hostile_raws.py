@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rawfile_frames import CALIBRATION, frame
 
-from modoptic.errors import RawFileError
-from modoptic.rawfile import read_header, read_raw, write_dng
+from modoptic.calibration import Calibration, Shading
+from modoptic.errors import PictureError, RawFileError
+from modoptic.frame import Frame, NoiseModel, check_meta
+from modoptic.isp import develop
+from modoptic.photo._view import thumbnail
+from modoptic.rawfile import _write, read_header, read_raw, write_dng
 from modoptic.rawfile.tiff import Directory, Field, Tag, TiffReader, Type, layout
 
 
@@ -187,6 +194,129 @@ def test_the_chain_of_directories_ends(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0" + many)
     with TiffReader(tmp_path / "a.tif") as file, pytest.raises(RawFileError, match="more than"):
         list(file.directories())
+
+
+def _peak_mb(work: Any) -> float:
+    """Of the memory that ``work`` takes, whether it is refused or not."""
+    tracemalloc.start()
+    try:
+        work()
+    except (RawFileError, PictureError):
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak / 1e6
+
+
+def _shared(path: Path, tags: list[int], kind: Type, size: int, count: int) -> None:
+    """A TIFF of one directory in which all tags share the ``size`` bytes behind it."""
+    where = 8 + 2 + 12 * len(tags) + 4
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags))
+    body = b"".join(struct.pack("<HHII", tag, kind, count, where) for tag in sorted(tags))
+    path.write_bytes(head + body + bytes(4))
+    os.truncate(path, where + size)
+
+
+@pytest.mark.parametrize("read", [read_raw, read_header, lambda path: thumbnail(path, 160)])
+def test_tags_that_share_bytes_of_a_small_file_take_little_memory(
+    tmp_path: Path, read: Any
+) -> None:
+    path = tmp_path / "a.dng"
+    _shared(path, list(range(30000, 31900)), Type.SBYTE, 60_000, 60_000)
+    assert path.stat().st_size < 84_000
+    assert _peak_mb(lambda: read(path)) < 5
+
+
+@pytest.mark.parametrize("read", [read_raw, read_header, lambda path: thumbnail(path, 160)])
+@pytest.mark.parametrize("kind", [Type.BYTE, Type.SBYTE, Type.LONG, Type.SRATIONAL])
+def test_values_that_are_read_are_bounded_in_all(tmp_path: Path, read: Any, kind: Type) -> None:
+    path = tmp_path / "a.dng"
+    _shared(path, [int(tag) for tag in Tag], kind, 1 << 30, 100 << 20)
+    assert _peak_mb(lambda: read(path)) < 80
+
+
+def test_entries_are_bounded_in_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.dng"
+    block = struct.pack("<H", 1900) + struct.pack("<HHII", 30000, 3, 1, 0) * 1900
+    step = len(block) + 4
+    chain = [block + struct.pack("<I", 8 + (n + 1) * step) for n in range(10)]
+    path.write_bytes(b"II*\0\x08\0\0\0" + b"".join(chain))
+    for read in (read_raw, read_header):
+        with pytest.raises(RawFileError, match="at most 5000"):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", [Type.FLOAT, Type.RATIONAL])
+def test_a_pointer_that_is_no_number_is_refused(tmp_path: Path, kind: Type) -> None:
+    value = [math.inf] if kind == Type.FLOAT else [0]
+    path = _dng(tmp_path, _SAMPLES, SUB_IFDS=Field(kind, value))
+    if kind == Type.RATIONAL:  # 0/0
+        data = path.read_bytes()
+        path.write_bytes(data.replace(struct.pack("<II", 0, 1), bytes(8)))
+    for name in ("a.dng", "a.xyz"):
+        path = path.rename(tmp_path / name)
+        with pytest.raises(RawFileError):
+            read_raw(path)
+    with pytest.raises(PictureError):
+        thumbnail(path.rename(tmp_path / "a.dng"), 160)
+
+
+_NAN = math.nan
+
+
+def _replaced(shot: Frame, **changes: Any) -> Frame:
+    settings = {name[9:]: changes.pop(name) for name in list(changes) if name[:9] == "settings_"}
+    settings = msgspec.structs.replace(shot.meta.settings, **settings)
+    meta = msgspec.structs.replace(shot.meta, settings=settings, **changes)
+    return Frame(meta, shot.data)
+
+
+_SHADING = Shading(f_number=2.0, focus_distance_m=1.0, coefficients=(-0.5, 0.1, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "calibration"),
+    [
+        ({"noise": NoiseModel(scale=_NAN, offset=_NAN)}, {}),
+        ({"as_shot_neutral": (_NAN, 1.0, 1.0)}, {}),
+        ({"color_matrix": ((_NAN,) * 3,) * 3}, {}),
+        ({"black_level": (_NAN,)}, {}),
+        ({"settings_f_number": 0.0}, {"shading": (_SHADING,)}),
+        ({"settings_f_number": _NAN}, {"shading": (_SHADING,)}),
+        ({"settings_focus_distance_m": 0.0}, {"shading": (_SHADING,)}),
+        ({}, {"shading": (msgspec.structs.replace(_SHADING, f_number=0.0),)}),
+        ({}, {"shading": (msgspec.structs.replace(_SHADING, focus_distance_m=0.0),)}),
+        ({}, {"shading": (msgspec.structs.replace(_SHADING, coefficients=(_NAN,) * 3),)}),
+        ({}, {"defects": ((-5, -5),)}),
+    ],
+)
+def test_what_a_file_of_ours_says_is_not_believed_unseen(
+    tmp_path: Path, changes: dict[str, Any], calibration: dict[str, Any]
+) -> None:
+    """Our private block is as easily forged as any tag; what makes no sense is not used."""
+    shot = _replaced(frame(64, 96), **changes)
+    # the tags are those of a sane frame, the private block says what the forger wants
+    known = msgspec.structs.replace(CALIBRATION, **calibration)
+    path = tmp_path / "a.dng"
+    with pytest.MonkeyPatch.context() as patch:
+        forged = _write.private_data(shot.meta, known)
+        patch.setattr(_write, "private_data", lambda *_: forged)
+        write_dng(path, frame(64, 96), CALIBRATION)
+    back = read_raw(path)
+    check_meta(back.frame.meta)
+    check_meta(read_header(path))
+    picture = develop(back.frame, calibration=back.calibration)
+    sane = develop(frame(64, 96), calibration=CALIBRATION)
+    assert abs(float(picture.mean()) - float(sane.mean())) < 25
+
+
+def test_a_private_block_as_large_as_no_calibration_is_left_alone(tmp_path: Path) -> None:
+    many = Calibration(defects=((1, 1),) * 1_500_000)
+    path = tmp_path / "a.dng"
+    write_dng(path, frame(64, 96), many)
+    assert _peak_mb(lambda: read_header(path)) < 15
+    assert read_raw(path).calibration != many
 
 
 @pytest.mark.parametrize("name", ["a.dng", "a.nef", "a.txt", "a.pgm", "a.png", "a"])

@@ -369,5 +369,7 @@ def test_a_directory_comes_back(
     path.write_bytes(b"II*\0\x08\0\0\0" + layout(directory, 8))
     with TiffReader(path) as file:
         (found,) = list(file.directories())
-    for tag, value in values.items():
-        assert found[tag].values == (value if isinstance(value, bytes) else tuple(value))
+        for tag, value in values.items():
+            assert found[tag].values == (value if isinstance(value, bytes) else tuple(value))
+            assert found[tag].first == value[0]
+            assert found[tag].count == len(value)

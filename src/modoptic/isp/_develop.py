@@ -182,6 +182,8 @@ def _shade(meta: FrameMeta, calibration: Calibration | None) -> npt.NDArray[np.f
     if calibration is None or not calibration.shading or meta.settings.region is not None:
         return _NO_SHADE
     f_number, distance = meta.settings.f_number, meta.settings.focus_distance_m
+    if f_number == 0 or distance == 0:  # not known
+        return _NO_SHADE
 
     def away(k: float, d: float) -> float:
         return abs(math.log2(k / f_number)) + 0.3 * abs(1 / d - 1 / distance)

@@ -25,6 +25,8 @@ _QUALITY = 88
 _KEPT_BYTES = 420_000_000
 """One 100 MP picture (306 MB) and its halves."""
 _KEPT_S = 20.0
+_MAX_PREVIEW = 128 << 20
+"""Bytes of the preview in a DNG; one of 100 MP has a third of that."""
 _LARGEST_SCALE = 3
 """libjpeg decodes at 1/2, 1/4 and 1/8 for a fraction of the time."""
 
@@ -86,7 +88,9 @@ class Shown:
 
 
 # What Pillow's parsers raise for damaged files besides OSError
-_DAMAGED = (SyntaxError, ValueError, TypeError, LookupError, MemoryError, struct.error)
+_DAMAGED = (
+    SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, struct.error
+)  # fmt: skip
 
 
 def _jpeg_of(path: Path) -> tuple[bytes, int | None]:
@@ -98,12 +102,14 @@ def _jpeg_of(path: Path) -> tuple[bytes, int | None]:
         for directory in file.directories():
             main = main or directory
             kind = [directory.get(tag) for tag in (Tag.COMPRESSION, Tag.PHOTOMETRIC)]
-            if [entry.numbers[:1] if entry else () for entry in kind] == [(7,), (6,)]:
-                offset = int(directory[Tag.STRIP_OFFSETS].numbers[0])
-                size = int(directory[Tag.STRIP_BYTE_COUNTS].numbers[0])
+            if [entry.first if entry and entry.count else 0 for entry in kind] == [7, 6]:
+                offset = int(directory[Tag.STRIP_OFFSETS].first)
+                size = int(directory[Tag.STRIP_BYTE_COUNTS].first)
+                if size > _MAX_PREVIEW:
+                    raise PictureError(path, f"has a preview of {size >> 20} MB; refused")
                 turned = main.get(Tag.ORIENTATION)
                 jpeg = file.read(offset, size, "the preview")
-                return jpeg, int(turned.numbers[0]) if turned else 1
+                return jpeg, int(turned.first) if turned else 1
     raise PictureError(path, "holds no preview; develop it to see it")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.calibration import ColorCalibration, Matrix3
+from modoptic.calibration import ColorCalibration, Matrix3, is_forward
 from modoptic.rawfile.tiff import Entry, Tag
 
 Matrix = npt.NDArray[np.float64]
@@ -52,12 +54,16 @@ def forward_matrix(color_matrix: Matrix, illuminant: int) -> Matrix:
 
 def calibration_of(color_matrix: Matrix, illuminant: int) -> ColorCalibration | None:
     """From a colour matrix alone; None where it makes no sense."""
-    scaled = color_matrix / np.max(np.abs(color_matrix @ white_xyz(illuminant)))
+    white = np.max(np.abs(color_matrix @ white_xyz(illuminant)))
+    if not 0 < white < math.inf:
+        return None
+    scaled = color_matrix / white
     try:
         forward = forward_matrix(scaled, illuminant)
     except np.linalg.LinAlgError:
         return None
-    if not np.isfinite(forward).all() or np.abs(forward).max() > 100:
+    # written so that NaN fails
+    if not (np.abs(forward).max() <= 100 and np.abs(scaled).max() <= 100):
         return None
     return ColorCalibration(
         illuminant=illuminant, color_matrix=_tuple(scaled), forward_matrix=_tuple(forward)
@@ -79,12 +85,15 @@ def from_tags(main: dict[int, Entry]) -> tuple[ColorCalibration, ...]:
         if balance is not None:
             matrix = np.diag(balance) @ matrix
         entry = main.get(illuminant_tag)
-        illuminant = int(entry.numbers[0]) if entry is not None and entry.values else _D65
+        illuminant = int(entry.first) if entry is not None and entry.count else _D65
+        if not 0 <= illuminant <= 65535:
+            illuminant = _D65
         color = calibration_of(matrix, illuminant)
         if color is None:
             continue
         forward = _matrix(main, forward_tag, (3, 3))
-        if forward is not None:
+        # One that takes white elsewhere is none; the inverse of the colour matrix serves instead.
+        if forward is not None and np.abs(forward).max() <= 100 and is_forward(_tuple(forward)):
             color = ColorCalibration(
                 illuminant=illuminant,
                 color_matrix=color.color_matrix,
@@ -112,10 +121,10 @@ def neutral(
 
 def _matrix(main: dict[int, Entry], tag: int, shape: tuple[int, ...]) -> Matrix | None:
     entry = main.get(tag)
-    if entry is None or isinstance(entry.values, bytes):
+    if entry is None or entry.count != np.prod(shape) or isinstance(entry.values, bytes):
         return None
     values = np.array(entry.values, np.float64)
-    if values.size != np.prod(shape) or not np.isfinite(values).all() or not values.any():
+    if not np.isfinite(values).all() or not values.any():
         return None
     return values.reshape(shape)
 

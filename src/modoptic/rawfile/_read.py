@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic import bands, pixels
-from modoptic.calibration import Calibration
+from modoptic.calibration import Calibration, check_calibration
 from modoptic.errors import ModopticError, RawFileError
-from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings, decode_meta
+from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings, check_meta, decode_meta
 from modoptic.rawfile import _codecs, _color
 from modoptic.rawfile._file import RawFile, bits_for, check_size, frame_of
 from modoptic.rawfile._unpack import unpack_rows
@@ -32,6 +32,8 @@ _Result = TypeVar("_Result")
 _CFA, _LINEAR_RAW = 32803, 34892
 _BAYER = ("RGGB", "GRBG", "GBRG", "BGGR")
 _MAX_TILES = 200_000
+_MAX_PRIVATE = 4 << 20
+"""As large as a module's manifest may be, which the calibration comes from."""
 # Lossless JPEG spends at least a bit a sample; JPEG XL codes a flat field in next to nothing.
 _PIXELS_A_BYTE = {_codecs.UNCOMPRESSED: 1, _codecs.LOSSLESS_JPEG: 8, _codecs.JPEG_XL: 1000}
 _SMALL = 4_000_000
@@ -75,8 +77,11 @@ def _guarded(path: Path, read: Callable[[TiffReader], _Result]) -> _Result:
 
 def is_dng(path: Path) -> bool:
     """Whether it is a TIFF that says it is a DNG; raises `RawFileError` for a damaged one."""
-    with TiffReader(path) as file:
+
+    def says(file: TiffReader) -> bool:
         return any(Tag.DNG_VERSION in directory for directory in file.directories())
+
+    return _guarded(path, says)
 
 
 def _read(file: TiffReader) -> RawFile:
@@ -103,7 +108,7 @@ def _header(file: TiffReader) -> FrameMeta:
     main = directories[0]
     raw = _raw_directory(file, directories)
     picture = _Picture.of(file, raw)
-    own = _own(main, picture)
+    own = _own(main, picture, whole=False)
     if own is not None:
         return own[0]
     return _meta(main, raw, picture, _exif(file, main), _crop(raw, picture))[0]
@@ -163,12 +168,12 @@ class _Picture:
         if min(tile) < 1 or max(tile) > 65535:
             raise file.error(f"is damaged: tiles of {tile[0]} x {tile[1]}")
         count = -(-width // tile[0]) * -(-height // tile[1])
-        offsets = tuple(int(v) for v in raw[places].numbers) if places in raw else ()
-        sizes = tuple(int(v) for v in raw[lengths].numbers) if lengths in raw else ()
-        if count > _MAX_TILES or len(offsets) != count or len(sizes) != count:
+        have = [raw[tag].count if tag in raw else 0 for tag in (places, lengths)]
+        if count > _MAX_TILES or have != [count, count]:
             raise file.error(
-                f"is damaged: {len(offsets)} tiles with {len(sizes)} lengths, expected {count}"
+                f"is damaged: {have[0]} tiles with {have[1]} lengths, expected {count}"
             )
+        offsets, sizes = (tuple(int(v) for v in raw[tag].numbers) for tag in (places, lengths))
         if count * tile[0] * tile[1] > 4 * width * height + _SMALL:
             raise file.error(f"is damaged: tiles of {tile[0]} x {tile[1]} for {width} x {height}")
         if sum(sizes) > file.size:
@@ -182,7 +187,9 @@ class _Picture:
         if not all(1 <= factor <= 8 for factor in interleave):
             raise file.error(f"is damaged: interleave factors {interleave}")
         table = raw.get(Tag.LINEARIZATION_TABLE)
-        largest = int(max(table.numbers)) if table and table.values else (1 << bits) - 1
+        if table is not None and not 0 < table.count <= 65536:
+            raise file.error(f"is damaged: a linearization table of {table.count} values")
+        largest = (1 << bits) - 1 if table is None else int(max(table.numbers))
         if largest > 65535:
             raise file.error("is damaged: linearization table beyond 16 bits")
         return cls(
@@ -200,7 +207,7 @@ class _Picture:
 def _mosaic(file: TiffReader, raw: Entries, picture: _Picture) -> UInt16Image:
     out = np.empty((picture.height, picture.width), np.uint16)
     entry = raw.get(Tag.LINEARIZATION_TABLE)
-    table = np.array(entry.numbers, np.uint16) if entry and entry.values else None
+    table = np.array(entry.numbers, np.uint16) if entry else None
 
     def one(index: int) -> None:
         y, x, tall, wide = picture.tile(index)
@@ -280,8 +287,10 @@ def _without_deltas(raw: Entries, mosaic: UInt16Image) -> UInt16Image:
         entry = raw.get(tag)
         if entry is None:
             continue
+        if entry.count != length:
+            raise ValueError("black level deltas do not fit the picture")
         deltas = np.nan_to_num(np.array(entry.numbers, np.float64))
-        if deltas.size != length or np.abs(deltas).max(initial=0) > 65535:
+        if np.abs(deltas).max(initial=0) > 65535:
             raise ValueError("black level deltas do not fit the picture")
         shift = np.expand_dims(np.rint(deltas).astype(np.int32), 1 - axis)
         active = mosaic[top:bottom, left:right]
@@ -345,13 +354,13 @@ def _pattern(raw: Entries) -> str:
     dims = tuple(_numbers(raw, Tag.CFA_REPEAT_PATTERN_DIM, (2, 2)))
     entry = raw.get(Tag.CFA_PATTERN)
     planes = raw.get(Tag.CFA_PLANE_COLOR)
-    if dims != (2, 2) or entry is None or len(entry.values) != 4:
+    if dims != (2, 2) or entry is None or entry.count != 4:
         raise ValueError("its colour pattern is not a 2 x 2 Bayer pattern")
-    if planes is not None and tuple(planes.values) != (0, 1, 2):
+    if planes is not None and planes.numbers != (0, 1, 2):
         raise ValueError("its colours are not red, green and blue")
     if _integer(raw, Tag.CFA_LAYOUT, 1) != 1:
         raise ValueError("its photosites do not lie in a rectangular grid")
-    pattern = "".join("RGB"[int(code)] for code in entry.values)
+    pattern = "".join("RGB"[int(code)] for code in entry.numbers)
     if pattern not in _BAYER:
         raise ValueError(f"colour pattern {pattern}; expected one of {', '.join(_BAYER)}")
     return pattern
@@ -413,7 +422,7 @@ def _meta(
         black_level=black if len(set(black)) > 1 else black[:1],
         white_level=white,
         noise=NoiseModel(scale=pair[0], offset=pair[1])
-        if len(pair) == 2 and all(math.isfinite(v) and v >= 0 for v in pair)
+        if len(pair) == 2 and all(0 <= v <= 1000 for v in pair)
         else NoiseModel(),
         orientation=turned if 1 <= turned <= 8 else 1,
         as_shot_neutral=_color.neutral(main, colors),
@@ -421,25 +430,34 @@ def _meta(
         software=_text(main, Tag.SOFTWARE),
         taken=exif.get("taken", ""),
     )
+    check_meta(meta)
     return meta, Calibration(colors=colors) if colors else None
 
 
-def _own(main: Entries, picture: _Picture) -> tuple[FrameMeta, Calibration | None] | None:
-    """What `write_dng` kept, if it still belongs to this mosaic."""
+def _own(
+    main: Entries, picture: _Picture, *, whole: bool = True
+) -> tuple[FrameMeta, Calibration | None] | None:
+    """What `write_dng` kept, if it still belongs to this mosaic and makes sense.
+
+    Else the file is read as any other maker's, by its tags. Unless ``whole``, the calibration is
+    left alone.
+    """
     entry = main.get(Tag.DNG_PRIVATE_DATA)
-    if entry is None or not entry.data.startswith(PRIVATE_NAME):
+    if entry is None or entry.count > _MAX_PRIVATE or not entry.begins(PRIVATE_NAME):
         return None
     try:
         parts = msgspec.msgpack.decode(entry.data[len(PRIVATE_NAME) :], type=dict[str, bytes])
         meta = decode_meta(parts["meta"])
-        kept = parts.get("calibration")
+        check_meta(meta)
+        kept = parts.get("calibration") if whole else None
         calibration = msgspec.msgpack.decode(kept, type=Calibration) if kept else None
+        if calibration is not None:
+            check_calibration(calibration)
         pixels.pixel_format(meta.pixel_format).row_bytes(meta.width)
-    except (msgspec.MsgspecError, KeyError, ModopticError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, ModopticError):
         return None
     fits = (meta.width, meta.height) == (picture.width, picture.height)
-    sane = meta.white_level > 0 and "".join(meta.cfa) in _BAYER
-    if not (fits and sane):
+    if not (fits and "".join(meta.cfa) in _BAYER):
         return None
     # people turn pictures with other programs, which know the tag alone
     turned = _integer(main, Tag.ORIENTATION, meta.orientation)
@@ -463,10 +481,18 @@ def _own_frame(mosaic: UInt16Image, meta: FrameMeta) -> Frame:
 
 def _positive(entry: Entry) -> float | None:
     """A number above zero, or None: makers write 0 or 0/0 for what they do not know."""
-    value = float(entry.numbers[0]) if entry.values else 0.0
-    if value >= _INFINITE:
-        return math.inf
-    return value if math.isfinite(value) and value > 0 else None
+    value = float(entry.first) if entry.count else 0.0
+    return value if 0 < value <= 1e6 else None
+
+
+def _f_number(entry: Entry) -> float | None:
+    value = _positive(entry)
+    return value if value is not None and value <= 1e4 else None
+
+
+def _distance(entry: Entry) -> float | None:
+    value = float(entry.first) if entry.count else 0.0
+    return math.inf if value >= _INFINITE else _positive(entry)
 
 
 def _text_of(entry: Entry) -> str:
@@ -475,11 +501,11 @@ def _text_of(entry: Entry) -> str:
 
 _EXIF: dict[Tag, tuple[str, Callable[[Entry], Any]]] = {
     Tag.EXPOSURE_TIME: ("ExposureTime", _positive),
-    Tag.F_NUMBER: ("FNumber", _positive),
+    Tag.F_NUMBER: ("FNumber", _f_number),
     Tag.PHOTOGRAPHIC_SENSITIVITY: ("PhotographicSensitivity", _positive),
     Tag.FOCAL_LENGTH: ("FocalLength", _positive),
     Tag.FOCAL_LENGTH_35MM: ("FocalLengthIn35mmFilm", _positive),
-    Tag.SUBJECT_DISTANCE: ("SubjectDistance", _positive),
+    Tag.SUBJECT_DISTANCE: ("SubjectDistance", _distance),
     Tag.DATE_TIME_ORIGINAL: ("DateTimeOriginal", _text_of),
     Tag.OFFSET_TIME_ORIGINAL: ("OffsetTimeOriginal", _text_of),
     Tag.SUB_SEC_TIME_ORIGINAL: ("SubSecTimeOriginal", _text_of),
@@ -524,7 +550,7 @@ def _numbers(entries: Entries, tag: int, default: tuple[float, ...]) -> tuple[fl
 
 def _integer(entries: Entries, tag: int, default: int) -> int:
     entry = entries.get(tag)
-    return int(entry.numbers[0]) if entry is not None and entry.values else default
+    return int(entry.first) if entry is not None and entry.count else default
 
 
 def _text(entries: Entries, tag: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,9 @@ _CODES = {
     Type.DOUBLE: "d",
     Type.IFD: "I",
 }
+
+
+_SIZES: dict[int, int] = {kind: struct.calcsize(f"={code}") for kind, code in _CODES.items()}
 
 
 class Tag(IntEnum):
@@ -228,21 +232,48 @@ def layout(directory: Directory, start: int, next_directory: int = 0) -> bytes:
     return bytes(head + struct.pack("<I", next_directory) + body)
 
 
-_MAX_VALUE_BYTES = 64 << 20
-_MAX_ENTRIES = 2000
+_MAX_ENTRIES = 5000
 _MAX_DIRECTORIES = 50
+_MAX_VALUES = 32 << 20
+"""Bytes of memory for all values that are read from one file. Tags may share bytes of a small
+file, so its size bounds nothing."""
+_NUMBER_BYTES = 40
+"""Of a number in a tuple."""
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A value as it was read: numbers (rationals as float, 0/0 as nan), or bytes."""
+    """A value of a directory. It is read when it is first asked for, while the file is open.
 
-    type: Type
-    values: tuple[float, ...] | bytes
+    Raises
+    ------
+    RawFileError : from `values`, `numbers`, `text` and `data`, where the file ends before them or
+        more was asked for than one file may hold
+    """
+
+    def __init__(
+        self, file: TiffReader, tag: int, kind: Type, count: int, held: bytes | int
+    ) -> None:
+        self._file, self._tag, self._held = file, tag, held
+        self.type = kind
+        self.count = count
+        """Of numbers, or of bytes."""
+
+    @cached_property
+    def values(self) -> tuple[float, ...] | bytes:
+        """Numbers (rationals as float, 0/0 as nan), or bytes."""
+        return self._read(self.count)
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...]:
+        values = self.values
+        if isinstance(values, bytes):
+            self._file.spend(8 * len(values), self._tag)
+        return tuple(values)
 
     @property
-    def numbers(self) -> tuple[float, ...]:
-        return tuple(self.values)
+    def first(self) -> float:
+        """The first number, whatever follows; ``IndexError`` where there is none."""
+        return self._read(min(self.count, 1))[0]
 
     @property
     def text(self) -> str:
@@ -255,6 +286,29 @@ class Entry:
         """The value as bytes, for BYTE and UNDEFINED."""
         return self.values if isinstance(self.values, bytes) else b""
 
+    def begins(self, with_: bytes) -> bool:
+        """Whether the value is bytes that begin so; no more than these is read."""
+        return self._read(min(self.count, len(with_))) == with_
+
+    def _read(self, count: int) -> tuple[float, ...] | bytes:
+        code = _CODES[self.type]
+        size = _SIZES[self.type] * count
+        as_bytes = self.type in (Type.ASCII, Type.UNDEFINED, Type.BYTE)
+        self._file.spend(size if as_bytes else _NUMBER_BYTES * len(code) * count, self._tag)
+        held = self._held
+        data = (
+            held[:size]
+            if isinstance(held, bytes)
+            else self._file.read(held, size, f"tag {self._tag}")
+        )
+        if as_bytes:
+            return data
+        flat = struct.unpack(f"{self._file.order}{count * len(code)}{code[0]}", data)
+        if len(code) == 1:
+            return flat
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return tuple(top / under if under else float("nan") for top, under in pairs)
+
 
 class TiffReader:
     """Directories of a TIFF file, with every offset, count and loop checked.
@@ -266,6 +320,7 @@ class TiffReader:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._spent = self._entries = 0
         try:
             self._file = self.path.open("rb")
         except OSError as error:
@@ -308,6 +363,15 @@ class TiffReader:
             raise self.error(f"is damaged or cut off while reading {what}")
         return data
 
+    def spend(self, size: int, tag: int) -> None:
+        """Count ``size`` bytes of memory for values against what one file may hold."""
+        self._spent += size
+        if self._spent > _MAX_VALUES:
+            raise self.error(
+                f"is damaged or hostile: with tag {tag} its values take more than "
+                f"{_MAX_VALUES >> 20} MB of memory; refused"
+            )
+
     def directories(self) -> Iterator[dict[int, Entry]]:
         """Each directory of the main chain, followed by its SubIFDs; loops are refused."""
         waiting = [self._first]
@@ -323,6 +387,8 @@ class TiffReader:
                 raise self.error(f"has more than {_MAX_DIRECTORIES} directories; refused")
             directory, following = self.directory(offset)
             sub = directory.get(Tag.SUB_IFDS)
+            if sub is not None and sub.count > _MAX_DIRECTORIES:
+                raise self.error(f"has more than {_MAX_DIRECTORIES} directories; refused")
             children = [int(child) for child in sub.numbers] if sub else []
             waiting = [*children, *([following] if following else []), *waiting]
             yield directory
@@ -330,32 +396,30 @@ class TiffReader:
     def directory(self, offset: int) -> tuple[dict[int, Entry], int]:
         """The directory at ``offset`` and the offset of the next one (0: none)."""
         (count,) = struct.unpack(f"{self.order}H", self.read(offset, 2, "a directory"))
-        if not 0 < count <= _MAX_ENTRIES:
-            raise self.error(f"is damaged: a directory of {count} entries")
+        self._entries += count
+        if count == 0 or self._entries > _MAX_ENTRIES:
+            raise self.error(
+                f"is damaged: a directory of {count} entries, {self._entries} in all; "
+                f"at most {_MAX_ENTRIES} are read"
+            )
         block = self.read(offset + 2, 12 * count, "a directory")
         entries: dict[int, Entry] = {}
         for at in range(0, len(block), 12):
             tag, kind, length, where = struct.unpack_from(f"{self.order}HHII", block, at)
-            if kind not in _CODES:
+            if kind not in _SIZES:
                 continue  # TIFF 6.0: readers skip types that they do not know
-            size = struct.calcsize(f"={_CODES[Type(kind)]}") * length
-            if size > _MAX_VALUE_BYTES:
-                raise self.error(f"is damaged: tag {tag} claims {size} bytes")
-            inline = size <= 4
-            data = block[at + 8 : at + 8 + size] if inline else self.read(where, size, f"tag {tag}")
-            entries[tag] = Entry(Type(kind), self._values(Type(kind), length, data))
+            size = _SIZES[kind] * length
+            held: bytes | int = where
+            if size <= 4:
+                held = block[at + 8 : at + 8 + size]
+            elif where + size > self.size:
+                raise self.error(
+                    f"is damaged or cut off: tag {tag} should lie at {where} to {where + size}, "
+                    f"but the file ends at {self.size}"
+                )
+            entries[tag] = Entry(self, tag, Type(kind), length, held)
         end = offset + 2 + len(block)
         # Some writers leave out the last pointer, at the end of the file.
         if end + 4 > self.size:
             return entries, 0
         return entries, struct.unpack(f"{self.order}I", self.read(end, 4, "a directory"))[0]
-
-    def _values(self, kind: Type, count: int, data: bytes) -> tuple[float, ...] | bytes:
-        if kind in (Type.ASCII, Type.UNDEFINED, Type.BYTE):
-            return data
-        code = _CODES[kind]
-        flat = struct.unpack(f"{self.order}{count * len(code)}{code[0]}", data)
-        if len(code) == 1:
-            return flat
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return tuple(top / under if under else float("nan") for top, under in pairs)

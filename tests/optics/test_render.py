@@ -26,6 +26,7 @@ from modoptic.scenes import (
     Lamps,
     Scene,
     ShadedLayer,
+    _raster,
     _shaders,
     black_body,
     illuminant,
@@ -214,7 +215,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
     list(warm_scenes())
     list(warm_optics())
     kernels = [
-        *(getattr(_shaders, name) for name in ("shade_layer", "raster_layer")),
+        _shaders.shade_layer,
+        *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
             "blur_disc", "blur_line", "under_mosaic", "under_color", "add_lamps", "expose"
         )),

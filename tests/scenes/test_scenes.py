@@ -109,7 +109,7 @@ def test_motorcycle_has_its_measured_depth() -> None:
     # the farthest layer is whole: nothing is missing behind
     first = scene.layers[0]
     assert isinstance(first, RasterLayer)
-    assert first.pixels[3].min() == 1.0
+    assert sampled(first, -0.4, -0.3, 0.01, 60)[3].min() > 0.999
 
 
 def test_slices_together_are_the_picture(tmp_path: Path) -> None:
@@ -123,10 +123,38 @@ def test_slices_together_are_the_picture(tmp_path: Path) -> None:
     whole = np.zeros((3, 48, 64), np.float32)
     for layer in scene.layers:
         assert isinstance(layer, RasterLayer)
-        whole = layer.pixels[:3] + whole * (1 - layer.pixels[3])
+        pixels = np.empty((4, 48, 64), np.float32)
+        step = 1 / layer.pixels_per_tangent
+        layer.sample(UNIT, LENS_M, -31.5 * step, -23.5 * step, step, pixels)
+        whole = pixels[:3] + whole * (1 - pixels[3])
     code = rgb / 255.0
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    assert np.allclose(whole, linear.transpose(2, 0, 1), atol=1e-5)
+    assert np.allclose(whole, linear.transpose(2, 0, 1), atol=1e-4)
+
+
+def test_a_picture_of_a_phone_takes_a_small_multiple_of_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "DEEP_PIXELS", 1_000_000)
+    rng = np.random.default_rng(3)
+    small = Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8))
+    small.resize((1600, 1200)).save(tmp_path / "a.png")
+    depth = np.linspace(1.0, 8.0, 1200, dtype=np.float32)[:, None].repeat(1600, axis=1)
+    depth[300:500, 400:700] = 0.4
+    np.save(tmp_path / "depth.npy", depth)
+    scene = load_scene(tmp_path / "a.png", depth=tmp_path / "depth.npy")
+    layers = [layer for layer in scene.layers if isinstance(layer, RasterLayer)]
+    height, width = layers[0].size
+    assert 0.95e6 < height * width <= 1e6
+    assert f"1600 x 1200, scaled down to {width} x {height}" in scene.metadata["source"]
+    assert sum(layer.tiles.nbytes for layer in layers) < 3 * 4 * height * width
+    # what stands before the slope is where it was, and at its own distance, not at a mean
+    nearest = layers[-1]
+    assert nearest.depth_m == pytest.approx(0.4, rel=0.01)
+    per = layers[0].pixels_per_tangent
+    left, top, right, bottom = np.array(nearest.bounds(LENS_M)) * per * (1600 / width)
+    assert np.allclose((left, right), (400 - 800, 700 - 800), atol=6)
+    assert np.allclose((top, bottom), (300 - 600, 500 - 600), atol=6)
 
 
 def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from modoptic.errors import SettingError
 from modoptic.scenes import _charts, _pictures
-from modoptic.scenes._scene import Lamps, Layer, RasterLayer, Scene, ShadedLayer
+from modoptic.scenes._raster import RasterLayer
+from modoptic.scenes._scene import Lamps, Layer, Scene, ShadedLayer
 from modoptic.scenes._spectra import (
     ILLUMINANTS,
     WAVELENGTHS_NM,
@@ -108,6 +109,7 @@ def warm() -> Iterator[str]:
             if not isinstance(layer, Lamps):
                 layer.sample(matrix, 0.0175, -0.01, 0.2, 0.001, out)
         yield f"scenes: {name}"
-    raster = RasterLayer("warm", primaries(), np.ones((4, 4, 4), np.float32), 1.0, 100.0)
-    raster.sample(matrix, 0.0175, -0.01, -0.01, 0.001, out)
+    rgb = np.full((32, 32, 3), 128, np.uint8)
+    for layer in _pictures.slices(rgb, np.full((32, 32), 1.0, np.float32), 100.0):
+        layer.sample(matrix, 0.0175, -0.01, -0.01, 0.001, out)
     yield "scenes: pictures"

@@ -13,11 +13,25 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from modoptic.errors import PictureError, SettingError
-from modoptic.scenes._scene import FloatArray, Layer, RasterLayer, Scene
+from modoptic.scenes._raster import (
+    DECODE,
+    ENCODE,
+    TILE,
+    Codes,
+    RasterLayer,
+    covered,
+    cut,
+    gather,
+)
+from modoptic.scenes._scene import FloatArray, Scene
 from modoptic.scenes._spectra import daylight, primaries, white_radiance
 
 MAX_PIXELS = 120_000_000
 """A picture with more is refused before it is decoded."""
+FLAT_PIXELS = 48_000_000
+DEEP_PIXELS = 8_000_000
+"""A picture with more is scaled down to so many; with depth, each layer holds its share of them."""
+QUANTILES_OF = 1_000_000
 FRAME_TANGENTS = 2 * 0.4942, 2 * 0.3707
 """The view of 17.5 mm on 17.30 x 12.97 mm, which a picture is widened to cover."""
 SLICES = 12
@@ -56,41 +70,56 @@ def _open(path: Path) -> Image.Image:
         raise PictureError(path, f"damaged or cut off ({error}); save it again") from error
 
 
-def _linear(picture: Image.Image) -> FloatArray:
-    """Linear sRGB (3, h, w) in 0..1 (IEC 61966-2-1 decoding)."""
-    code = np.arange(256) / 255.0
-    curve = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    values = np.asarray(picture.convert("RGB"), np.uint8)
-    return np.ascontiguousarray(curve.astype(np.float32)[values].transpose(2, 0, 1))
+def _codes(picture: Image.Image, pixels_max: int) -> Codes:
+    """sRGB codes (h, w, 3) of a picture, scaled down to at most so many pixels."""
+    scale = math.sqrt(min(1.0, pixels_max / (picture.width * picture.height)))
+    picture = picture.convert("RGB")
+    if scale < 1.0:
+        size = max(int(picture.width * scale), 2), max(int(picture.height * scale), 2)
+        picture = picture.resize(size, Image.Resampling.BOX)
+    return np.array(picture, np.uint8)
 
 
-def _depth_map(path: Path, size: tuple[int, int], near_m: float, far_m: float) -> FloatArray:
-    """Metres (h, w): a .npy in metres, or a picture whose brightest is near and black is far."""
-    width, height = size
-    if path.suffix.lower() == ".npy":
+def _depth_map(
+    path: Path, size: tuple[int, int], kept: tuple[int, int], near_m: float, far_m: float
+) -> FloatArray:
+    """Metres (h, w): a .npy in metres, or a picture whose brightest is near and black is far.
+
+    The map must have the picture's ``size`` (h, w); of it, ``kept`` (h, w) points are taken. A mean
+    across an edge would be a distance at which nothing is.
+    """
+    metres = path.suffix.lower() == ".npy"
+    if metres:
         try:
-            depth = np.load(path, allow_pickle=False)
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise PictureError(path, f"not a depth map: {error}") from error
-        if depth.ndim == 2 and depth.dtype.kind in "fiu" and np.isfinite(depth).all():
-            depth = np.asarray(depth, np.float32)
-        else:
+        if found.ndim != 2 or found.dtype.kind not in "fiu":
             raise PictureError(path, "not a depth map; expected finite metres of shape (h, w)")
-        if depth.size and depth.min() < 0.1:
-            raise PictureError(path, f"depth of {depth.min():g} m; expected 0.1 m or more")
+        top = 1.0
     else:
         picture = _open(path)
-        gray = np.asarray(picture.convert("F" if picture.mode.startswith(("I", "F")) else "L"))
+        found = np.asarray(picture.convert("F" if picture.mode.startswith(("I", "F")) else "L"))
         top = 65535.0 if picture.mode.startswith("I") else 255.0
-        part = np.clip(gray.astype(np.float32) / top, 0.0, 1.0)
-        depth = np.asarray(1.0 / (1.0 / far_m + part * (1.0 / near_m - 1.0 / far_m)), np.float32)
-    if depth.shape != (height, width):
+    if found.shape != size:
         raise PictureError(
             path,
-            f"the depth map has {depth.shape[1]} x {depth.shape[0]} points, the picture "
-            f"{width} x {height}; make them the same size",
+            f"the depth map has {found.shape[1]} x {found.shape[0]} points, the picture "
+            f"{size[1]} x {size[0]}; make them the same size",
         )
-    return np.ascontiguousarray(depth, np.float32)
+    row, column = (
+        np.minimum(((np.arange(k) + 0.5) * n / k).astype(np.intp), n - 1)
+        for k, n in zip(kept, size, strict=True)
+    )
+    values = found[row[:, None], column].astype(np.float32)
+    if metres:
+        if not np.isfinite(values).all():
+            raise PictureError(path, "not a depth map; expected finite metres of shape (h, w)")
+        if values.min() < 0.1:
+            raise PictureError(path, f"depth of {values.min():g} m; expected 0.1 m or more")
+        return values
+    part = np.clip(values / np.float32(top), 0.0, 1.0)
+    return np.asarray(1.0 / (1.0 / far_m + part * (1.0 / near_m - 1.0 / far_m)), np.float32)
 
 
 def _fill_farther(disparity: FloatArray) -> FloatArray:
@@ -133,36 +162,39 @@ def _near(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
     return sums[size:, size:] + sums[:-size, :-size] > sums[size:, :-size] + sums[:-size, size:]
 
 
-def _slices(rgb: FloatArray, depth: FloatArray, per_tangent: float) -> list[Layer]:
-    """Whole layers at rising nearness from a picture and its depth.
+def slices(rgb: Codes, depth: FloatArray, per_tangent: float) -> list[RasterLayer]:
+    """Whole layers at rising nearness from a picture's sRGB codes (h, w, 3) and its depth (h, w).
 
     Each layer has the pixels of its own range of 1/depth, and behind what is nearer, as far as any
-    blur reaches, the colours of its surroundings, so that a blurred edge shows no hole.
+    blur reaches, the colours of its surroundings, so that a blurred edge shows no hole. Those are
+    made of squares of a sixteenth of the reach: no blur that uncovers them shows more.
     """
     basis = primaries() * white_radiance(daylight(6500.0 * 1.4388 / 1.4380), 250.0)
     nearness = 1.0 / depth
-    edges = np.quantile(nearness, np.linspace(0, 1, SLICES + 1))
+    thin = max(math.isqrt(nearness.size // QUANTILES_OF), 1)
+    edges = np.quantile(nearness[::thin, ::thin], np.linspace(0, 1, SLICES + 1))
     steps = np.linspace(nearness.min(), nearness.max(), SLICES + 1)
     # half by content, half by blur: equal steps of 1/depth are equal steps of blur
     edges = np.unique(0.5 * (edges + steps))
+    of = np.empty(depth.shape, np.uint8)
+    for row in range(len(of)):
+        of[row] = np.searchsorted(edges[1:-1], nearness[row], "right")
     reach = math.ceil(REACH * depth.shape[1])
-    layers: list[Layer] = []
+    side = max(reach // 16, 1)
+    height, width = depth.shape
+    squares = np.empty((4, -(-height // side), -(-width // side)), np.float32)
+    layers: list[RasterLayer] = []
     for k in range(max(len(edges) - 1, 1)):
-        low = edges[k]
-        high = edges[k + 1] if len(edges) > 1 else np.inf
-        own = (nearness >= low) & ((nearness < high) | (k >= len(edges) - 2))
-        if not own.any():
+        gather(rgb, of, k, side, DECODE, squares)
+        if not squares[3].any():
             continue
-        cover = ((nearness >= low) & _near(own, reach)).astype(np.float32)
-        if not layers:
-            cover[:] = 1.0
-        weight = own.astype(np.float32)
-        color = _spread(rgb * weight, weight)
-        color = np.where(own, rgb, color) * cover
-        pixels = np.concatenate([color, cover[None]]).astype(np.float32)
-        middle = float(1.0 / np.median(nearness[own]))
+        near = _near(squares[3] > 0, -(-reach // side)) if layers else np.ones_like(squares[3] > 0)
+        table = np.empty((-(-height // TILE), -(-width // TILE)), np.int32)
+        tiles = np.zeros((covered(of, k, side, near, table), TILE, TILE, 4), np.uint8)
+        cut(rgb, of, k, side, _spread(squares[:3], squares[3]), near, ENCODE, table, tiles)
+        middle = float(1.0 / np.median(nearness[of == k]))
         layers.append(
-            RasterLayer(f"slice {k}", basis, np.ascontiguousarray(pixels), middle, per_tangent)
+            RasterLayer(f"slice {k}", basis, tiles, table, middle, per_tangent, (height, width))
         )
     return layers
 
@@ -195,15 +227,20 @@ def picture(
         raise SettingError("near and far", (near_m, far_m), "0.1 m <= near < far <= 10000 m")
     path = Path(path)
     opened = _open(path)
-    rgb = _linear(opened)
-    _, height, width = rgb.shape
+    size = opened.height, opened.width
+    rgb = _codes(opened, FLAT_PIXELS if depth is None else DEEP_PIXELS)
+    del opened
+    height, width, _ = rgb.shape
+    source = f"{path.name}, {size[1]} x {size[0]}"
+    if (height, width) != size:
+        source += f", scaled down to {width} x {height}"
     if depth is None:
         metres = np.full((height, width), distance_m, np.float32)
         depth_note = f"the picture hangs at {distance_m:g} m"
     else:
-        metres = _depth_map(Path(depth), (width, height), near_m, far_m)
+        metres = _depth_map(Path(depth), size, (height, width), near_m, far_m)
         depth_note = f"depth from {Path(depth).name}, {metres.min():.2f} to {metres.max():.2f} m"
-    layers = _slices(rgb, metres, _covering(width, height))
+    layers = slices(rgb, metres, _covering(width, height))
     return Scene(
         path.stem,
         path.name,
@@ -211,7 +248,7 @@ def picture(
         {
             "light": "white of the picture is 250 cd/m2 of D65",
             "depth": depth_note,
-            "source": f"{path.name}, {width} x {height}, widened to cover the frame",
+            "source": f"{source}, widened to cover the frame",
             "spectra": "sRGB lifted after Mallett and Yuksel 2019",
         },
     )
@@ -231,7 +268,7 @@ def motorcycle() -> Scene:
     sharpness figures of such a scene mean nothing at 100 MP. Scharstein et al., "High-resolution
     stereo datasets with subpixel-accurate ground truth", GCPR 2014; files of scikit-image.
     """
-    rgb = _linear(_open(_bundled("motorcycle_left.png")))
+    rgb = _codes(_open(_bundled("motorcycle_left.png")), DEEP_PIXELS)
     path = _bundled("motorcycle_disp.npz")
     try:
         with np.load(path) as archive:
@@ -246,7 +283,7 @@ def motorcycle() -> Scene:
     return Scene(
         "motorcycle",
         "Motorcycle in a workshop",
-        tuple(_slices(rgb, depth, _covering(width, height))),
+        tuple(slices(rgb, depth, _covering(width, height))),
         {
             "light": "white of the picture is 250 cd/m2 of D65",
             "depth": f"measured, {depth.min():.2f} to {depth.max():.2f} m from the sensor plane",

@@ -6,7 +6,6 @@ lens stands ``lens_m`` before it. Directions are tangents (tx, ty) as seen from 
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,68 +105,6 @@ class ShadedLayer:
         _shaders.shade_layer(
             self.kind, self.flat, float(self.distance_m), lens_m, *self.center_m,
             params, self.items, self.atlas[0], self.atlas[1], matrix, tx0, ty0, step, out,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class RasterLayer:
-    """A picture at one depth; beyond its edges it goes on as its mirror image."""
-
-    name: str
-    basis: Spectrum
-    pixels: FloatArray
-    """(4, height, width): premultiplied coefficients and coverage."""
-    depth_m: float
-    """From the sensor plane."""
-    pixels_per_tangent: float
-
-    def inverse_depth(self, lens_m: float) -> tuple[float, float]:
-        return 1.0 / (self.depth_m - lens_m), 0.0
-
-    def bounds(self, lens_m: float) -> Box:
-        """About the covered pixels; without end on a side where they reach the edge."""
-        return self._box
-
-    @functools.cached_property
-    def _box(self) -> Box:
-        found: list[tuple[float, float]] = []
-        for axis in (1, 0):
-            used = np.flatnonzero(self.pixels[3].any(axis=1 - axis))
-            size = self.pixels.shape[1 + axis]
-            first, last = (int(used[0]), int(used[-1])) if used.size else (size, 0)
-            low = -math.inf if first == 0 else (first - 2 - size / 2) / self.pixels_per_tangent
-            high = math.inf if last == size - 1 else (last + 2 - size / 2) / self.pixels_per_tangent
-            found.append((low, high))
-        (left, right), (top, bottom) = found
-        return left, top, right, bottom
-
-    @functools.cached_property
-    def _mips(self) -> list[FloatArray]:
-        mips = [self.pixels]
-        while min(mips[-1].shape[1:]) >= 8:
-            a = mips[-1][:, : mips[-1].shape[1] & ~1, : mips[-1].shape[2] & ~1]
-            half = 0.25 * (a[:, ::2, ::2] + a[:, 1::2, ::2] + a[:, ::2, 1::2] + a[:, 1::2, 1::2])
-            mips.append(np.ascontiguousarray(half, np.float32))
-        return mips
-
-    def sample(
-        self,
-        matrix: FloatArray,
-        lens_m: float,
-        tx0: float,
-        ty0: float,
-        step: float,
-        out: FloatArray,
-    ) -> None:
-        wanted = math.log2(max(step * self.pixels_per_tangent, 1.0))
-        level = min(int(wanted + 0.5), len(self._mips) - 1)
-        pixels = self._mips[level]
-        _, height, width = self.pixels.shape
-        # a picture's own directions were seen from the sensor plane's origin, near enough
-        scale = 0.5**level
-        _shaders.raster_layer(
-            pixels, self.pixels_per_tangent * scale, width * 0.5 * scale - 0.5,
-            height * 0.5 * scale - 0.5, matrix, tx0, ty0, step, out,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from modoptic.errors import DetachedError, LinkError, ProtocolError
 from modoptic.frame import Frame, Settings, encode_meta
 from modoptic.laserlink import (
+    FEATURES,
     HEADER_BYTES,
     Check,
     Dock,
@@ -28,7 +30,9 @@ from modoptic.laserlink import (
     Prepare,
     Signal,
     SignalKind,
+    decode_manifest,
     encode_manifest,
+    features_of,
     manifest_digest,
     parse_header,
 )
@@ -36,7 +40,7 @@ from modoptic.laserlink import _messages as m
 from modoptic.laserlink._buffers import StillPool
 from modoptic.laserlink._packets import CONTROL, pack_packet
 from modoptic.source import RingTurned
-from modoptic.testing._source import FakeSource
+from modoptic.testing import FakeClock, FakeSource
 
 FINDER = Settings()
 STILL = Settings(readout="full")
@@ -121,7 +125,7 @@ class Corridor:
         self.told = Told(keep)
         begins = self.told.finder_begins if early else None
         self.host = HostMachine(manifests or ManifestStore(None), StillPool(), early=begins)
-        self.now = 100.0
+        self.clock = FakeClock()
         self.fault: Callable[[list[Packet]], list[Packet]] = keep_all
         self.resent = 0
         self.freed: list[Outgoing] = []
@@ -143,7 +147,7 @@ class Corridor:
         for _ in range(20):
             to_host, to_module = self.module.control_out(), self.host.control_out()
             for packet in to_host:
-                self.host.control(packet, self.now)
+                self.host.control(packet, self.clock.now)
             for packet in to_module:
                 self.module.control(packet)
             orders, self.module.orders = self.module.orders, []
@@ -185,7 +189,7 @@ class Corridor:
 
     def send(self, room: int = 8) -> int:
         """One batch over the line; how many packets left."""
-        packets = self.module.next_packets(self.now, room)
+        packets = self.module.next_packets(self.clock.now, room)
         for header, payload in self.fault(packets):
             parsed = parse_header(header)
             if parsed is None:
@@ -193,18 +197,18 @@ class Corridor:
             self.resent += parsed.flags & 1
             target = self.host.place(parsed)[: parsed.length]
             target[:] = payload
-            self.host.arrived(parsed, target, self.now)
-        self.host.settle(self.now)
-        self.module.tick(self.now)
+            self.host.arrived(parsed, target, self.clock.now)
+        self.host.settle(self.clock.now)
+        self.module.tick(self.clock.now)
         self.talk()
         return len(packets)
 
     def settle(self, seconds: float = 2.0) -> None:
         """Let everything cross that can, for so long at most."""
-        end = self.now + seconds
-        while self.now < end:
+        end = self.clock.now + seconds
+        while self.clock.now < end:
             if not self.send():
-                self.now += 0.01
+                self.clock.advance(0.01)
 
 
 def test_a_new_module_sends_its_manifest_and_a_known_one_does_not() -> None:
@@ -455,16 +459,18 @@ def test_a_limited_line_keeps_its_rate_and_the_still_gets_most_of_it() -> None:
     corridor.host.shoot(STILL)
     corridor.talk()
     corridor.expose()
-    began = corridor.now
+    began = corridor.clock.now
     while not corridor.told.named("done"):
         if corridor.module.room("finder"):
             corridor.expose()
         corridor.send()
-        wake = corridor.module.wake_at(corridor.now)
-        corridor.now = corridor.now + 1e-4 if wake is None else max(wake, corridor.now + 1e-4)
+        wake = corridor.module.wake_at(corridor.clock.now)
+        corridor.clock.advance(1e-4)
+        if wake is not None:
+            corridor.clock.until(wake)
     still = corridor.source.picture(corridor.source.describe(STILL)).size
     alone = 8 * still / 1e6
-    assert alone <= corridor.now - began <= 1.7 * alone
+    assert alone <= corridor.clock.now - began <= 1.7 * alone
 
 
 def hostile_leader(corridor: Corridor, **changes: object) -> bytes:
@@ -571,6 +577,100 @@ def test_a_forged_manifest_is_refused() -> None:
     corridor.module._manifest = corridor.manifest
     with pytest.raises(ProtocolError, match="manifest"):
         corridor.talk()
+
+
+def test_a_manifest_is_at_most_as_large_as_it_was_announced_and_as_any_may_be() -> None:
+    corridor = Corridor()
+    corridor.seat()
+    hello = m.decode(corridor.module.control_out()[0][HEADER_BYTES:])
+    assert isinstance(hello, m.Hello)
+    large = msgspec.structs.replace(hello, manifest_bytes=5 << 20)
+    with pytest.raises(ProtocolError, match="5242880 bytes"):
+        corridor.host.control(pack_packet(CONTROL, 1, m.encode(large)), 0.0)
+    small = msgspec.structs.replace(hello, manifest_bytes=60_000)
+    corridor.host.control(pack_packet(CONTROL, 1, m.encode(small)), 0.0)
+    part = m.ManifestPart(offset=0, data=bytes(40_000))
+    corridor.host.control(pack_packet(CONTROL, 2, m.encode(part)), 0.0)
+    more = m.ManifestPart(offset=40_000, data=bytes(40_000))
+    with pytest.raises(ProtocolError, match="more manifest"):
+        corridor.host.control(pack_packet(CONTROL, 3, m.encode(more)), 0.0)
+
+
+def test_a_kept_manifest_that_cannot_be_read_is_asked_for_again() -> None:
+    corridor = Corridor()
+
+    class Damaged(ManifestStore):
+        def get(self, digest: str) -> bytes | None:
+            return b"of another time"
+
+    corridor.host = HostMachine(Damaged(None), StillPool())
+    corridor.attached()
+    assert corridor.told.named("ready")[0][1] is False
+
+
+def changed(part: str, **changes: object) -> bytes:
+    """The manifest of a fake camera with other values in ``part``."""
+    source = FakeSource(64, 48)
+    whole = Manifest(info=source.info, calibration=source.calibration)
+    other = msgspec.structs.replace(getattr(whole, part), **changes)
+    return encode_manifest(msgspec.structs.replace(whole, **{part: other}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"f_number_min": math.nan},
+        {"f_number_min": 0.0},
+        {"f_number_max": 1.0},
+        {"exposure_max_s": math.inf},
+        {"pitch_um": -1.0},
+        {"base_iso": 0.0},
+        {"sensor_width": 0},
+        {"sensor_width": 1 << 40},
+        {"sensor_width": 32},  # its readouts are wider
+        {"readouts": ()},
+        {"power_mw": {"still": math.nan}},
+    ],
+)
+def test_a_manifest_has_the_numbers_of_a_camera(changes: dict[str, object]) -> None:
+    decode_manifest(changed("info"))
+    with pytest.raises(ProtocolError, match="of no camera"):
+        decode_manifest(changed("info", **changes))
+
+
+def test_a_manifest_has_the_calibration_of_a_camera() -> None:
+    for black_level in (math.nan, -1.0):
+        with pytest.raises(ProtocolError, match="of no camera"):
+            decode_manifest(changed("calibration", black_level=black_level))
+
+
+def test_features_travel_with_the_ranges_of_their_camera() -> None:
+    info = FakeSource(64, 48).info
+    manifest = Manifest(
+        info=info, calibration=FakeSource(64, 48).calibration, feature_table=features_of(info)
+    )
+    table = {f.name: f for f in decode_manifest(encode_manifest(manifest)).feature_table}
+    assert table.keys() == FEATURES.keys()
+    assert (table["ExposureTime"].minimum, table["ExposureTime"].maximum) == (10.0, 1e6)
+    assert (table["Gain"].minimum, table["Gain"].maximum) == (1.0, 16.0)
+    assert (table["Aperture"].minimum, table["Aperture"].maximum) == (2.0, 16.0)
+    # to infinity
+    assert (table["ObjectSensorDistance"].minimum, table["ObjectSensorDistance"].maximum) == (
+        100.0,
+        None,
+    )
+    assert table["PixelFormat"].values == ("BayerRG12p", "BayerRG14p")
+    assert (table["BinningHorizontal"].minimum, table["BinningHorizontal"].maximum) == (1, 4)
+
+
+def test_manifests_of_other_minor_versions_are_read() -> None:
+    fields = msgspec.msgpack.decode(changed("info"))
+    names_only = {**fields, "features": ["Gain", "Aperture"]}
+    names_only.pop("feature_table")
+    assert decode_manifest(msgspec.msgpack.encode(names_only)).feature_table == ()
+    later = {**fields, "feature_table": [{"name": "Zoom", "kind": "ratio", "steps": 3}], "x": 1}
+    (zoom,) = decode_manifest(msgspec.msgpack.encode(later)).feature_table
+    assert (zoom.name, zoom.kind, zoom.locked, zoom.delay_frames) == ("Zoom", "ratio", False, 0)
 
 
 class TestDock:

@@ -14,6 +14,7 @@ from modoptic.laserlink import (
     pack_header,
     parse_header,
 )
+from modoptic.laserlink._packets import OtherVersion, damage
 
 GOLDEN = [
     # a heartbeat: control, no payload
@@ -73,6 +74,19 @@ def test_any_damaged_byte_of_a_header_is_found(header: Header, at: int, change: 
     damaged = bytearray(pack_header(header))
     damaged[at] ^= change
     assert parse_header(damaged) is None
+
+
+@given(headers, st.integers(0, 255).filter(lambda major: major != 1))
+def test_another_version_is_told_from_damage(header: Header, major: int) -> None:
+    fields = bytearray(pack_header(header)[:28])
+    fields[4] = major
+    later = bytes(fields) + checksum(fields).to_bytes(4, "little")
+    assert parse_header(later) is None
+    told = damage(later, "it")
+    assert isinstance(told, OtherVersion)
+    assert told.major == major
+    fields[9] ^= 1
+    assert not isinstance(damage(bytes(fields) + later[28:], "it"), OtherVersion)
 
 
 @given(st.binary(max_size=100))

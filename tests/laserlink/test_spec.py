@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from modoptic.laserlink import FEATURES, Feature, checksum, parse_header
 from modoptic.laserlink import _messages as m
-from modoptic.laserlink import checksum, parse_header
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/laserlink.md").read_text()
 KINDS = [
@@ -24,6 +24,20 @@ def test_every_message_and_field_is_described(kind: type[msgspec.Struct]) -> Non
     assert rows, tag
     for field in kind.__struct_fields__:
         assert re.search(rf"\b{field}\b", rows[0]), field
+
+
+@pytest.mark.parametrize("feature", FEATURES.values(), ids=lambda feature: feature.name)
+def test_every_feature_is_described(feature: Feature) -> None:
+    (row,) = [row for row in SPEC.splitlines() if row.startswith(f"| `{feature.name}` |")]
+    _, kind, unit, _, access, locked, delay = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert (kind, unit, access) == (feature.kind, feature.unit, feature.access)
+    assert (locked, delay) == ("yes" if feature.locked else "no", str(feature.delay_frames))
+
+
+def test_the_fields_of_a_feature_are_described() -> None:
+    chapter = SPEC.partition("## Features")[2].partition("## Frames")[0]
+    for field in Feature.__struct_fields__:
+        assert re.search(rf"\b{field}\b", chapter), field
 
 
 def test_the_example_packets_are_true() -> None:

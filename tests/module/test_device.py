@@ -13,13 +13,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from modoptic.errors import AddressError, DetachedError, LinkError, ModopticError, SettingError
 from modoptic.frame import Frame, FrameMeta, Settings
-from modoptic.laserlink import HostEnd, LineFaults, Manifest, StillBuffer, map_still, parse_address
+from modoptic.laserlink import (
+    HostEnd,
+    LineFaults,
+    Manifest,
+    StillBuffer,
+    _carrier,
+    map_still,
+    parse_address,
+)
 from modoptic.module import Device
 from modoptic.source import RingTurned, StartUp
 from modoptic.testing._source import FakeSource
@@ -466,6 +476,69 @@ def test_a_busy_module_is_not_taken_for_a_dead_one(address: str) -> None:
         done.set()
         for worker in workers:
             worker.join()
+
+
+def test_a_module_whose_link_hangs_is_a_detach(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process lives, and so does the thread that says so."""
+    monkeypatch.setattr(_carrier, "HUNG_S", 0.3)
+    go = threading.Event()
+
+    class Hangs(FakeSource):
+        def describe(self, settings: Settings) -> FrameMeta:
+            if settings.readout == "full":
+                go.wait(20)
+            return super().describe(settings)
+
+    with joined(address, Hangs(*SIZE)) as (_, host, told):
+        assert not threading.Event().wait(0.6)  # one that has nothing to do does not hang
+        assert not told.count("detached")
+        host.shoot(STILL)
+        try:
+            assert "silent" in str(told.wait("detached")[0])
+        finally:
+            go.set()
+
+
+def test_the_memory_of_a_session_ends_with_it(address: str) -> None:
+    """Neither end keeps buffers of one session for the next."""
+
+    class Source(FakeSource):
+        written: ClassVar[list[npt.NDArray[np.uint8]]] = []
+
+        def capture(
+            self, settings: Settings, out: memoryview, rows: Callable[[int], None]
+        ) -> FrameMeta:
+            self.written.append(np.frombuffer(out, np.uint8))
+            return super().capture(settings, out, rows)
+
+    class Keeper(Told):
+        def finder(self, name: str, frame: Frame) -> None:
+            read.append(frame.data)
+            super().finder(name, frame)
+
+    def places(arrays: list[npt.NDArray[np.uint8]]) -> set[int]:
+        return {array.ctypes.data for array in arrays}
+
+    read: list[npt.NDArray[np.uint8]] = []
+    written = Source.written
+    with joined(address, Source(*SIZE), told=Keeper()) as (device, host, told):
+        host.stream("finder", FINDER)
+        told.wait("finder finder", 20)
+        assert len(places(read)) <= 3  # within a session it is used again
+        assert len(places(written)) <= 5
+        device.dock.pull()
+        told.wait("detached")
+        # what is kept here cannot be given out again by the system
+        first_read, first_written = list(read), list(written)
+        device.dock.seat()
+        told.wait("ready", 2)
+        host.stream("finder", FINDER)
+        told.wait("finder finder", told.count("finder finder") + 10)
+        assert not places(first_read) & places(read[len(first_read) :])
+        # one exposure may still have been under way
+        assert not places(first_written) & places(written[len(first_written) + 1 :])
 
 
 def test_a_photo_asked_for_before_the_sensor_runs_waits_for_it(address: str) -> None:

@@ -5,12 +5,18 @@ The specification is ``docs/spec/laserlink.md``. The phone uses `HostEnd`; the m
 """
 
 from modoptic.laserlink._address import MemoryAddress, TcpAddress, parse_address
-from modoptic.laserlink._buffers import StillBuffer, map_still, plain_memory
+from modoptic.laserlink._buffers import (
+    StillBuffer,
+    fill_pages,
+    finder_bytes,
+    map_still,
+    plain_memory,
+)
 from modoptic.laserlink._carrier import HangUp, ModuleCarrier, ModuleListener, Wake, wait
 from modoptic.laserlink._connect import connect, listen
 from modoptic.laserlink._dock import Dock, Signal, SignalKind
 from modoptic.laserlink._faults import LineFaults
-from modoptic.laserlink._features import FEATURES, Feature
+from modoptic.laserlink._features import FEATURES, Feature, features_of
 from modoptic.laserlink._host_end import HostEnd
 from modoptic.laserlink._host_machine import HostListener, HostMachine
 from modoptic.laserlink._manifest import (
@@ -77,6 +83,9 @@ __all__ = [
     "connect",
     "decode_manifest",
     "encode_manifest",
+    "features_of",
+    "fill_pages",
+    "finder_bytes",
     "listen",
     "manifest_digest",
     "map_still",

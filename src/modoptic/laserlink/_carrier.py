@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
@@ -46,24 +47,33 @@ class Wake:
 
 
 BEAT_S: Final = 0.1
+HUNG_S: Final = 5.0
+"""A thread that serves the link and has not turned for so long hangs: a large raw takes less."""
 
 
 class Pulse:
-    """Calls ``beat`` every 100 ms, to say that this process lives.
+    """Calls ``beat`` every 100 ms, to say that this module lives.
 
     In a thread of its own: the one that serves the link may be busy for longer, with a large raw
-    that is played for example, and a busy module must not be taken for a dead one.
+    that is played for example, and a busy module must not be taken for a dead one. But it beats
+    only while that one `turned` within `HUNG_S`.
     """
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
+        self._turned_at = time.monotonic()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="laserlink-pulse", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._end.wait(BEAT_S):
-            self._beat()
+            if time.monotonic() - self._turned_at < HUNG_S:
+                self._beat()
+
+    def turned(self) -> None:
+        """The thread that serves the link is at work, or waits for some."""
+        self._turned_at = time.monotonic()
 
     def close(self) -> None:
         """No more beats once this returns."""
@@ -100,10 +110,6 @@ class ModuleCarrier(Protocol):
     def send_pixels(self, packets: Sequence[Packet]) -> None: ...
     def tick(self, now: float) -> float | None:
         """Heartbeats; the time of the next. Raises `HangUp` after silence."""
-        ...
-
-    def cut(self) -> None:
-        """The light is cut: nothing more arrives at the phone, at once."""
         ...
 
     @property

@@ -1,26 +1,42 @@
 """The features of a module: one table, with names from the GenICam SFNC 2.7.1.
 
-A name that SFNC does not have is device-specific, as SFNC allows.
+A name that SFNC does not have is device-specific, as SFNC allows. The table of one camera, with its
+ranges, travels in its manifest (`features_of`).
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import math
+from typing import Final
 
 import msgspec
 
+from modoptic import pixels
+from modoptic.errors import SettingError
+from modoptic.source import CameraInfo
 
-class Feature(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature."""
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One feature. Words that a later version may add to are text, not enumerations."""
 
     name: str
-    category: str
-    kind: Literal["float", "integer", "enumeration", "event"]
-    unit: str
-    access: Literal["read", "write", "request"]
-    """``request``: set for each exposure by a request; ``write``: at once."""
+    category: str = ""
+    kind: str = ""
+    """``float``, ``integer``, ``enumeration`` or ``event``."""
+    unit: str = ""
+    minimum: float | None = None
+    """Of this camera; None is without limit, or not known."""
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+    """What an enumeration of this camera can be."""
+    access: str = ""
+    """``request``: set for each exposure by a request; ``write``: at once; ``read``."""
+    locked: bool = False
+    """It cannot be changed while its stream runs."""
+    delay_frames: int = 0
+    """Exposures that begin after the change and do not show it yet."""
     in_sfnc: bool = True
-    meaning: str
+    meaning: str = ""
 
 
 FEATURES: Final[dict[str, Feature]] = {
@@ -117,3 +133,39 @@ FEATURES: Final[dict[str, Feature]] = {
         ),
     )
 }
+
+
+def features_of(info: CameraInfo) -> tuple[Feature, ...]:
+    """The table of one camera: `FEATURES` with its ranges."""
+    binnings = [info.sensor_width / mode.width for mode in info.readouts]
+    ranges: dict[str, tuple[float, float]] = {
+        "ExposureTime": (1e6 * info.exposure_min_s, 1e6 * info.exposure_max_s),
+        "Gain": (1.0, info.gain_max),
+        "Aperture": (info.f_number_min, info.f_number_max),
+        "ObjectSensorDistance": (1000 * info.focus_min_m, math.inf),
+        "FocalLength": (info.focal_length_mm, info.focal_length_mm),
+        "BinningHorizontal": (round(min(binnings)), round(max(binnings))),
+        "Width": (1, info.sensor_width),
+        "Height": (1, info.sensor_height),
+        "EventFocusRingTurned": (info.focus_min_m, math.inf),
+    }
+    return tuple(
+        msgspec.structs.replace(
+            feature,
+            minimum=_limit(ranges[name][0]) if name in ranges else None,
+            maximum=_limit(ranges[name][1]) if name in ranges else None,
+            values=_formats(info) if name == "PixelFormat" else (),
+        )
+        for name, feature in FEATURES.items()
+    )
+
+
+def _formats(info: CameraInfo) -> tuple[str, ...]:
+    try:
+        return tuple(pixels.bayer_format(info.cfa, bits, packed=True).name for bits in info.bits)
+    except SettingError:
+        return ()  # not of a pattern that PFNC has a name for
+
+
+def _limit(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -17,6 +17,7 @@ from modoptic.laserlink._carrier import HangUp, HostCarrier, Wake, wait
 from modoptic.laserlink._connect import connect
 from modoptic.laserlink._host_machine import HostListener, HostMachine
 from modoptic.laserlink._manifest import Manifest, ManifestStore
+from modoptic.laserlink._packets import OtherVersion
 
 _log = logging.getLogger(__name__)
 
@@ -179,6 +180,9 @@ class HostEnd:
                 self._nobody(f"no module answers there ({error.strerror or error}); start it first")
             except AddressError as error:
                 self._nobody(str(error))
+            except Exception as error:
+                _log.exception("%s cannot be reached; tried again", self.address)
+                self._nobody(f"it cannot be reached: {error}")
             if self._carrier is not None and self._serve(self._carrier):
                 pause = FIRST_RETRY_S
             if not self._closing:
@@ -187,7 +191,8 @@ class HostEnd:
 
     def _nobody(self, why: str) -> None:
         """Say once why there is no module; why one went away is the better reason."""
-        if not self._machine.dock.why:
+        dock = self._machine.dock
+        if not dock.why or dock.state == "REFUSED":
             with self._lock:
                 self._machine.hung_up(why)
             self._tell()
@@ -199,25 +204,36 @@ class HostEnd:
             self._wake.clear()
 
     def _serve(self, carrier: HostCarrier) -> bool:
-        """Until the carrier hangs up; True if a module was there."""
+        """Until the carrier hangs up; True if a module was there and kept to the protocol."""
         why, fault, met = "the link was closed", False, False
+        refused: OtherVersion | None = None
         try:
             while not self._closing:
                 met = met or self._machine.dock.state != "DETACHED"
                 self._turn(carrier)
         except HangUp as error:
             why = str(error)
+        except OtherVersion as error:
+            refused = error
         except ProtocolError as error:
             why, fault = str(error), True
             if why != self._machine.dock.why:  # whoever talks nonsense does so at each try
                 _log.warning("%s: %s; the connection is closed", self.address, error)
+        except Exception as error:
+            # whatever a module made this end do, the dock is there for the next one
+            why, fault = f"the link failed on what the module sent: {error!r}", True
+            if why != self._machine.dock.why:
+                _log.exception("%s: the connection is closed", self.address)
         finally:
             carrier.close()
             self._carrier = None
         with self._lock:
-            self._machine.hung_up(why, fault=fault)
+            if refused is not None:
+                self._machine.refuse(refused.major)
+            else:
+                self._machine.hung_up(why, fault=fault)
         self._tell()
-        return met
+        return met and not fault and refused is None
 
     def _turn(self, carrier: HostCarrier) -> None:
         """Wait for something, take a batch of it, answer, tell the listener."""

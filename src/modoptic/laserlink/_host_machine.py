@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from modoptic import pixels
 from modoptic.errors import DetachedError, LinkError, ModopticError, ProtocolError
-from modoptic.frame import Frame, FrameMeta, Settings, decode_meta
+from modoptic.frame import Frame, FrameMeta, Settings, check_meta, decode_meta
 from modoptic.laserlink import _messages as m
-from modoptic.laserlink._buffers import FinderPool, StillBuffer
+from modoptic.laserlink._buffers import FinderPool, StillBuffer, finder_bytes
 from modoptic.laserlink._dock import Dock, Signal
-from modoptic.laserlink._manifest import Manifest, decode_manifest, manifest_digest
+from modoptic.laserlink._manifest import MAX_MANIFEST, Manifest, decode_manifest, manifest_digest
 from modoptic.laserlink._module_machine import FREE_LINE_BYTE_S, read_control
 from modoptic.laserlink._packets import (
     CONTROL,
@@ -33,6 +33,7 @@ from modoptic.laserlink._packets import (
     MINOR,
     STILLS,
     Header,
+    OtherVersion,
     checksum,
     pack_packet,
 )
@@ -134,6 +135,7 @@ class _Session:
 
     hello: m.Hello
     known: bool
+    pools: dict[str, FinderPool]
     parts: bytearray = field(default_factory=bytearray)
     ready: bool = False
     still_buffers: int = 0
@@ -181,7 +183,6 @@ class HostMachine:
         self._sequence = 0
         self._last_request = 0
         self._session: _Session | None = None
-        self._pools = {name: FinderPool(FINDER_BUFFERS) for name in m.REPEATING}
         self._scratch = memoryview(bytearray(MAX_PAYLOAD))
         self._target: Incoming | None = None
         self._now = 0.0
@@ -286,6 +287,14 @@ class HostMachine:
         if fault and self.dock.to("DETACHED", why):
             self._dock_news()
 
+    def refuse(self, major: int) -> None:
+        """The module speaks another major version: there is no session with it."""
+        why = f"it speaks version {major} of the link; this phone speaks {MAJOR}"
+        if self.dock.in_session:
+            self._end(why)
+        if self.dock.to("REFUSED", why):
+            self._dock_news()
+
     # --- the control path
 
     def control(self, packet: bytes | memoryview, now: float) -> None:
@@ -295,7 +304,11 @@ class HostMachine:
         ------
         ProtocolError : damaged, or against the protocol; the session cannot go on
         """
-        message = read_control(packet)
+        try:
+            message = read_control(packet)
+        except OtherVersion as error:
+            self.refuse(error.major)
+            return
         if message is None:
             return
         if isinstance(message, m.Hello):
@@ -431,14 +444,18 @@ class HostMachine:
 
     def _hello(self, hello: m.Hello) -> None:
         if hello.major != MAJOR:
-            why = f"it speaks version {hello.major} of the link; this phone speaks {MAJOR}"
-            if self.dock.to("REFUSED", why):
-                self._dock_news()
+            self.refuse(hello.major)
             return
         if self.dock.state != "ACTIVATED":
             raise ProtocolError(f"a hello while the dock is {self.dock.state}")
-        stored = self._manifests.get(hello.manifest_digest)
-        self._session = _Session(hello, stored is not None)
+        if not 0 < hello.manifest_bytes <= MAX_MANIFEST:
+            raise ProtocolError(
+                f"a hello that announces a manifest of {hello.manifest_bytes} bytes; "
+                f"expected 1 to {MAX_MANIFEST}"
+            )
+        known = self._known(hello.manifest_digest)
+        pools = {name: FinderPool(FINDER_BUFFERS) for name in m.REPEATING}
+        session = self._session = _Session(hello, known is not None, pools)
         self._control.clear()
         self._say(
             m.Welcome(
@@ -446,25 +463,43 @@ class HostMachine:
                 minor=MINOR,
                 session=hello.session,
                 packet_bytes=MAX_PAYLOAD,
-                need_manifest=stored is None,
+                need_manifest=known is None,
             )
         )
-        if stored is not None:
-            self.manifest = decode_manifest(stored)
+        if known is not None:
+            self._met(session, known)
         if self.dock.to("ENUMERATED"):
             self._dock_news()
+
+    def _known(self, digest: str) -> Manifest | None:
+        """The manifest from an earlier session; None if there is none that this version reads."""
+        stored = self._manifests.get(digest)
+        if stored is None:
+            return None
+        try:
+            return decode_manifest(stored)
+        except ProtocolError as error:
+            _log.info("a kept manifest is asked for again: %s", error)
+            return None
+
+    def _met(self, session: _Session, manifest: Manifest) -> None:
+        """It is known what the module is: memory for what it will show gets its pages now."""
+        self.manifest = manifest
+        session.pools["finder"].expect(finder_bytes(manifest.info))
 
     def _manifest_part(self, session: _Session, part: m.ManifestPart) -> None:
         if session.known or part.offset != len(session.parts):
             raise ProtocolError("a piece of the manifest that was not asked for")
-        session.parts += part.data
         total = session.hello.manifest_bytes
+        if len(session.parts) + len(part.data) > total:
+            raise ProtocolError(f"more manifest than the {total} bytes that the hello announced")
+        session.parts += part.data
         if len(session.parts) < total:
             return
         data = bytes(session.parts)
-        if len(data) > total or manifest_digest(data) != session.hello.manifest_digest:
+        if manifest_digest(data) != session.hello.manifest_digest:
             raise ProtocolError("the manifest is not the one that the hello named")
-        self.manifest = decode_manifest(data)
+        self._met(session, decode_manifest(data))
         self._manifests.put(session.hello.manifest_digest, data)
 
     def _now_ready(self, session: _Session, buffers: int) -> None:
@@ -486,7 +521,7 @@ class HostMachine:
             still.size = message.size
         for name, stream in session.streams.items():
             if stream.request_id == message.id and message.size <= self._limit_bytes():
-                self._pools[name].expect(message.size)
+                session.pools[name].expect(message.size)
 
     def _refused_stream(self, session: _Session, request_id: int, why: str) -> None:
         names = [n for n, stream in session.streams.items() if stream.request_id == request_id]
@@ -495,16 +530,19 @@ class HostMachine:
 
     def _limit_bytes(self) -> int:
         """Bytes that a frame of this sensor can have, at 16 bit."""
-        assert self.manifest is not None
+        if self.manifest is None:
+            raise ProtocolError("a frame before the manifest")
         return 2 * self.manifest.info.sensor_width * self.manifest.info.sensor_height
 
     def _leader(self, session: _Session, header: Header, payload: memoryview) -> None:
         session.unknown.pop(header.frame, None)
+        limit = self._limit_bytes() // 2
         try:
             leader = m.decode_leader(payload)
             meta = decode_meta(leader.meta)
+            check_meta(meta)
             row_bytes = pixels.pixel_format(meta.pixel_format).row_bytes(meta.width)
-            check_leader(leader, meta, row_bytes, self._limit_bytes() // 2)
+            check_leader(leader, meta, row_bytes, limit)
         except ModopticError:
             self._unwanted(session, header.frame)
             return
@@ -549,7 +587,7 @@ class HostMachine:
         if not stream.request_id or frame_id <= stream.newest:
             self._credit(leader.stream, stream)
             return None
-        memory = self._pools[leader.stream].take(leader.size)
+        memory = session.pools[leader.stream].take(leader.size)
         name = leader.stream
 
         def give_back() -> None:
@@ -562,7 +600,7 @@ class HostMachine:
     ) -> None:
         if session is self._session and frame_id in session.arriving:
             self._unwanted(session, frame_id)  # released on its way: the rest shall not come
-        self._pools[name].give_back(memory)
+        session.pools[name].give_back(memory)
         if session is self._session:
             self._credit(name, session.streams[name])
 
@@ -585,7 +623,7 @@ class HostMachine:
     def _whole(self, session: _Session, incoming: Incoming, now: float) -> None:
         try:
             meta = incoming.final_meta()
-        except ProtocolError as error:
+        except ModopticError as error:
             self._give_up(session, incoming, str(error))
             return
         self._close(session, incoming.id)
@@ -675,6 +713,8 @@ class HostMachine:
         self._control.clear()
         if session is None:
             return
+        for pool in session.pools.values():
+            pool.close()
         for incoming in session.arriving.values():
             incoming.frame.rows_arrived(incoming.rows())
             incoming.frame.fail(why)

@@ -9,12 +9,15 @@ from typing import Final
 
 import msgspec
 
-from modoptic.calibration import Calibration
-from modoptic.errors import ProtocolError, StorageError
+from modoptic.calibration import Calibration, check_calibration
+from modoptic.errors import ProtocolError, SettingError, StorageError
 from modoptic.files import atomic_write
-from modoptic.source import CameraInfo
+from modoptic.laserlink._features import Feature
+from modoptic.source import CameraInfo, StartUp
 
 MAX_MANIFEST: Final = 4 * 1024 * 1024
+_SIDE: Final = 65535
+_START_UP: Final = StartUp.__struct_fields__
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -24,8 +27,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     info: CameraInfo
     calibration: Calibration
-    features: tuple[str, ...] = ()
-    """SFNC names of the features it has; see `FEATURES`."""
+    feature_table: tuple[Feature, ...] = ()
+    """The features it has, with their ranges; empty where an older module names them only."""
 
 
 _decoder = msgspec.msgpack.Decoder(Manifest)
@@ -40,7 +43,7 @@ def decode_manifest(data: bytes) -> Manifest:
 
     Raises
     ------
-    ProtocolError : larger than 4 MiB, or no manifest
+    ProtocolError : larger than 4 MiB, no manifest, or one with numbers that no camera has
     """
     if len(data) > MAX_MANIFEST:
         raise ProtocolError(f"a manifest of {len(data)} bytes; at most {MAX_MANIFEST} are accepted")
@@ -48,10 +51,47 @@ def decode_manifest(data: bytes) -> Manifest:
         manifest = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"the module's manifest cannot be read: {error}") from error
-    info = manifest.info
-    if info.sensor_width <= 0 or info.sensor_height <= 0 or not info.readouts:
-        raise ProtocolError("the module's manifest has no sensor; expected a size and a readout")
+    try:
+        _check_info(manifest.info)
+        check_calibration(manifest.calibration)
+    except SettingError as error:
+        raise ProtocolError(f"the module's manifest is of no camera: {error}") from error
     return manifest
+
+
+def _check_info(info: CameraInfo) -> None:
+    """Raise `SettingError` for a camera that cannot be; the phone divides by these numbers."""
+    if not info.readouts:
+        raise SettingError("readouts", info.readouts, "one at least", "manifest")
+    for name, value, low, high in (
+        ("sensor width", info.sensor_width, 1, _SIDE),
+        ("sensor height", info.sensor_height, 1, _SIDE),
+        ("pixel pitch", info.pitch_um, 1e-6, 1e6),
+        ("focal length", info.focal_length_mm, 1e-6, 1e6),
+        ("focal length at 35 mm", info.focal_length_35mm, 1e-6, 1e6),
+        ("smallest f-number", info.f_number_min, 1e-3, 1e4),
+        ("largest f-number", info.f_number_max, info.f_number_min, 1e4),
+        ("shortest focus distance", info.focus_min_m, 1e-6, 1e9),
+        ("base ISO", info.base_iso, 1e-3, 1e9),
+        ("gain", info.gain_max, 1.0, 1e6),
+        ("shortest exposure", info.exposure_min_s, 1e-9, 1e6),
+        ("longest exposure", info.exposure_max_s, info.exposure_min_s, 1e6),
+        ("still buffers", info.still_buffers, 1, 1000),
+        *((f"power {state}", power, 0, 1e9) for state, power in info.power_mw.items()),
+        *((f"start-up {n}", getattr(info.start_up, n), 0, 1e4) for n in _START_UP),
+        *(
+            part
+            for mode in info.readouts
+            for part in (
+                (f"width of {mode.name}", mode.width, 1, info.sensor_width),
+                (f"height of {mode.name}", mode.height, 1, info.sensor_height),
+                (f"readout time of {mode.name}", mode.readout_s, 0, 1e4),
+                (f"frame rate of {mode.name}", mode.frame_rate_max, 1e-3, 1e6),
+            )
+        ),
+    ):
+        if not low <= value <= high:  # written so that NaN fails
+            raise SettingError(name, value, f"{low:g} to {high:g}", "manifest")
 
 
 def manifest_digest(data: bytes) -> str:

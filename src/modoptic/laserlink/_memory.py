@@ -13,8 +13,8 @@ Each message begins with a byte that says what it is:
 ``R`` slots u32, stride u32, with the memfd: the ring. ``H`` u64: packets written so far. ``T`` u64:
 packets copied out so far. ``C``: a control packet. ``S``: a dock signal. ``B``, in place of the
 ring: busy, another phone uses the module. ``L``: the module lives; it says so every 100 ms, and
-500 ms without any message are a detach (a module that was stopped does not hang up). Others are
-ignored.
+500 ms without any message are a detach (a module that was stopped does not hang up) unless a thread
+of its process runs or waits for its turn: on a busy machine 3 s are. Others are ignored.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from modoptic.laserlink._packets import HEADER_BYTES, MAX_PAYLOAD, parse_header
 from modoptic.laserlink._send import Packet
 
 SILENCE_S: Final = 0.5
-"""After so long a silent module is looked at; one whose process does not run is gone ..."""
+"""After so long a silent module is looked at: one that is stopped, gone or asleep is lost ..."""
 STARVED_S: Final = 3.0
-"""... and one that runs may have had no turn on a busy machine, but not for longer than this."""
+"""... and one that is busy may have had no turn to speak, but not for longer than this."""
 SLOTS: Final = 32
 _PAYLOAD_AT: Final = 64
 STRIDE: Final = _PAYLOAD_AT + MAX_PAYLOAD
@@ -55,14 +55,22 @@ _COUNT = struct.Struct("<Q")
 _CREDENTIALS = struct.Struct("3i")
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine runs or waits for its turn: not stopped, dead or gone."""
+def _busy(pid: int) -> bool:
+    """Whether a thread of this process runs, waits for its turn on a core, or for a disk.
+
+    Where all sleep or are stopped none waits for a turn: whoever should have spoken hangs.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return False
-    # proc(5): the state follows the name, which is in brackets and may hold anything
-    return stat.rpartition(")")[2].split()[0] in "RSDI"
+    for thread in threads:
+        with contextlib.suppress(OSError):
+            stat = (thread / "stat").read_text(encoding="ascii", errors="replace")
+            # proc(5): the state follows the name, which is in brackets and may hold anything
+            if stat.rpartition(")")[2].split()[0] in "RD":
+                return True
+    return False
 
 
 class _Messages:
@@ -101,6 +109,12 @@ class _Messages:
     def files(self) -> Files:
         events = select.POLLIN | (select.POLLOUT if self._out else 0)
         return [(self.sock.fileno(), events)]
+
+    def waiting(self) -> bool:
+        """Something has come that was not received yet."""
+        poller = select.poll()
+        poller.register(self.sock, select.POLLIN)
+        return bool(poller.poll(0))
 
     def receive(self, limit: int) -> list[bytes]:
         messages: list[bytes] = []
@@ -181,10 +195,8 @@ class MemoryModule:
         self._messages.send(b"H" + _COUNT.pack(self._written))
 
     def tick(self, now: float) -> float | None:
-        return None
-
-    def cut(self) -> None:
-        return  # the signals that follow tell the phone
+        self._pulse.turned()
+        return now + BEAT_S
 
     def close(self) -> None:
         self._pulse.close()
@@ -386,7 +398,9 @@ class MemoryHost:
             self._heard_at = now  # it was this end that slept, with what waits still unread
         self._listened_at = now
         silent = now - self._heard_at
-        if silent >= STARVED_S or (silent >= SILENCE_S and not _runs(self._messages.peer_pid)):
+        lost = silent >= STARVED_S or (silent >= SILENCE_S and not _busy(self._messages.peer_pid))
+        # what it said before it was looked at is there by now
+        if lost and not self._messages.waiting():
             raise HangUp(f"silent for {silent * 1000:.0f} ms; its process hangs or was stopped")
         return now + BEAT_S
 

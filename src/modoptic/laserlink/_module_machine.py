@@ -23,6 +23,7 @@ from modoptic.laserlink._packets import (
     MAX_PAYLOAD,
     MINOR,
     checksum,
+    damage,
     pack_packet,
     parse_header,
 )
@@ -594,11 +595,14 @@ def read_control(packet: bytes | memoryview) -> m.Message | None:
 
     Raises
     ------
+    OtherVersion : of another major version
     ProtocolError : damaged
     """
     header = parse_header(packet)
+    if header is None:
+        raise damage(packet, "a control packet")
     payload = memoryview(packet)[HEADER_BYTES:]
-    if header is None or header.length != len(payload) or checksum(payload) != header.payload_crc:
+    if header.length != len(payload) or checksum(payload) != header.payload_crc:
         raise ProtocolError("a control packet arrived damaged")
     if header.channel not in (CONTROL, EVENTS):
         return None

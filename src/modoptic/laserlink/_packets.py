@@ -7,7 +7,7 @@ offset bytes field
 ====== ===== ==========================================================================
 0      4     magic, ``MoLL``
 4      1     major version of the link, 1
-5      1     channel: 0 control, 1 events, 2 finder, 3 stills, 4 bulk
+5      1     channel: 0 control, 1 events, 2 finder, 3 stills
 6      2     flags: bit 0 resent, bit 1 heartbeat; others zero on write, ignored on read
 8      8     frame id on pixel channels; sequence number of the message on the others
 16     4     index of the packet in its frame: 0 leader, 1..n payload, n+1 trailer
@@ -16,7 +16,8 @@ offset bytes field
 28     4     CRC32C of the 28 bytes before
 ====== ===== ==========================================================================
 
-CRC32C is that of RFC 3720: ``crc32c(b"123456789") == 0xE3069283``.
+CRC32C is that of RFC 3720: ``crc32c(b"123456789") == 0xE3069283``. Magic, major version and the
+header's CRC lie in the same place in every version, so that another version is told from damage.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import crc32c as _crc32c
+
+from modoptic.errors import ProtocolError
 
 MAGIC: Final = b"MoLL"
 MAJOR: Final = 1
@@ -37,7 +40,6 @@ CONTROL: Final = 0
 EVENTS: Final = 1
 FINDER: Final = 2
 STILLS: Final = 3
-BULK: Final = 4
 
 RESENT: Final = 1
 HEARTBEAT: Final = 2
@@ -54,6 +56,14 @@ def checksum(data: bytes | bytearray | memoryview, value: int = 0) -> int:
     take a whole switch interval a packet.
     """
     return _crc32c.crc32c(data, value, 0)
+
+
+class OtherVersion(ProtocolError):
+    """The other end speaks another major version of the link, which is no damage."""
+
+    def __init__(self, major: int) -> None:
+        self.major = major
+        super().__init__(f"it speaks version {major} of the link; this end speaks {MAJOR}")
 
 
 class Header(NamedTuple):
@@ -92,6 +102,18 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header | None:
     if magic != MAGIC or major != MAJOR or length > MAX_PAYLOAD:
         return None
     return Header(channel, flags & _FLAGS, frame, index, length, payload_crc)
+
+
+def damage(data: bytes | bytearray | memoryview, what: str) -> ProtocolError:
+    """Why `parse_header` found no header in ``data``: `OtherVersion`, or ``what`` is damaged."""
+    if (
+        len(data) >= HEADER_BYTES
+        and _CRC.unpack_from(data, 28)[0] == checksum(memoryview(data)[:28])
+        and data[:4] == MAGIC
+        and data[4] != MAJOR
+    ):
+        return OtherVersion(data[4])
+    return ProtocolError(f"{what} arrived damaged")
 
 
 def pack_packet(

@@ -6,7 +6,7 @@ import array
 import struct
 
 from modoptic.errors import ProtocolError
-from modoptic.frame import Frame, FrameMeta, decode_meta
+from modoptic.frame import Frame, FrameMeta, check_meta, decode_meta
 from modoptic.laserlink._messages import Leader, StreamName, Trailer
 from modoptic.laserlink._packets import MAX_PAYLOAD, Header, checksum
 
@@ -94,6 +94,7 @@ class Incoming:
         Raises
         ------
         ProtocolError : the digest, counts or metadata do not hold
+        SettingError : metadata that no frame has
         """
         trailer = self.trailer
         assert trailer is not None
@@ -101,6 +102,7 @@ class Incoming:
         if (trailer.digest, trailer.size, trailer.rows) != (digest, self.size, self.frame.height):
             raise ProtocolError(f"frame {self.id}: the trailer's digest or counts do not hold")
         meta = decode_meta(trailer.meta)
+        check_meta(meta)
         same = ("width", "height", "pixel_format", "cfa")
         if any(getattr(meta, name) != getattr(self.meta, name) for name in same):
             raise ProtocolError(f"frame {self.id}: leader and trailer describe different frames")

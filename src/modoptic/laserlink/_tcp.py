@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modoptic.errors import AddressError, ProtocolError
+from modoptic.errors import AddressError
 from modoptic.laserlink._address import TcpAddress
 from modoptic.laserlink._carrier import BEAT_S, Files, HangUp, Pulse, Sink
 from modoptic.laserlink._dock import Signal, SignalKind
@@ -31,6 +31,7 @@ from modoptic.laserlink._packets import (
     MAJOR,
     Header,
     PacketReader,
+    damage,
     pack_packet,
     parse_header,
 )
@@ -43,6 +44,8 @@ _BELOW: Final = 128 * 1024
 _TCP_NOTSENT_LOWAT: Final = 25  # linux/tcp.h
 _PREAMBLE = struct.Struct("<4sBBH16s")
 _BEAT = pack_packet(CONTROL, 0, b"", flags=HEARTBEAT)
+_OTHER_VERSION: Final = 2
+"""In place of the role of a phone that cannot be understood."""
 
 
 def _tune(sock: socket.socket) -> None:
@@ -105,7 +108,7 @@ class _Control:
         while len(self._in) >= HEADER_BYTES:
             header = parse_header(self._in)
             if header is None:
-                raise ProtocolError("a control packet arrived damaged")
+                raise damage(self._in, "a control packet")
             end = HEADER_BYTES + header.length
             if len(self._in) < end:
                 break
@@ -184,10 +187,8 @@ class TcpModule:
                 self._out.popleft()
 
     def tick(self, now: float) -> float | None:
+        self._pulse.turned()
         return self._control.tick(now)
-
-    def cut(self) -> None:
-        return  # closing follows
 
     def close(self) -> None:
         self._pulse.close()
@@ -258,6 +259,11 @@ class TcpListener:
             magic, major, role, _, nonce = _PREAMBLE.unpack(half.data)
             if magic == MAGIC and major == MAJOR and role in (0, 1):
                 half.role, half.nonce = role, nonce
+            elif magic == MAGIC and major != MAJOR:
+                # a heartbeat shows our version; it is closed with the halves that stay alone
+                with contextlib.suppress(OSError):
+                    half.sock.send(_BEAT)
+                half.role = _OTHER_VERSION
             else:
                 half.sock.close()
 

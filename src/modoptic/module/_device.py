@@ -23,7 +23,6 @@ from modoptic import pixels
 from modoptic.errors import DetachedError, LinkError, ModopticError, ProtocolError
 from modoptic.frame import FrameMeta
 from modoptic.laserlink import (
-    FEATURES,
     Check,
     Free,
     HangUp,
@@ -41,6 +40,9 @@ from modoptic.laserlink import (
     SignalKind,
     Wake,
     encode_manifest,
+    features_of,
+    fill_pages,
+    finder_bytes,
     listen,
     plain_memory,
     wait,
@@ -53,6 +55,7 @@ TILT_LIMIT_DEG: Final = 3.0
 """An assumption: further than this the pads do not touch and the light misses its window."""
 _PACKETS_A_TURN: Final = 8
 _PROGRESS_STEP: Final = 0.01
+_EXPECTED: Final = 3
 
 
 class _Power:
@@ -63,7 +66,9 @@ class _Power:
         self.began_ns = began_ns
         self.steps: deque[tuple[float, Callable[[], None]]] = deque()
         self.machine: ModuleMachine | None = None
-        self.memory: dict[int, npt.NDArray[np.uint8]] = {}
+        self.memory = _Memory()
+        self.frames: dict[int, npt.NDArray[np.uint8]] = {}
+        """By id: memory of the frames that something still needs."""
         self.exposing: int | None = None
         self.orphan = False
         self.started = threading.Event()
@@ -71,16 +76,22 @@ class _Power:
 
 
 class _Memory:
-    """The module's own memory for frames: there for good, only what lay in it goes with power."""
+    """The module's own memory for frames; it goes with power."""
 
     def __init__(self) -> None:
         self._spare: list[npt.NDArray[np.uint8]] = []
+
+    def expect(self, size: int) -> None:
+        """Frames of ``size`` bytes come soon: memory for a few gets its pages meanwhile."""
+        if size:
+            self._spare = [plain_memory(size) for _ in range(_EXPECTED)]
+            fill_pages(self._spare)
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         for at, memory in enumerate(self._spare):
             if memory.size == size:
                 return self._spare.pop(at)
-        return plain_memory(size, fill=False)
+        return plain_memory(size)
 
     def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
         # the newest sizes, of each as many as can be in use: 3 with the phone, 1 waits, 1 is read
@@ -163,10 +174,13 @@ class Device:
         self._faults = faults
         self._line = Line(_checked(line_bit_s))
         self._manifest = encode_manifest(
-            Manifest(info=source.info, calibration=source.calibration, features=tuple(FEATURES))
+            Manifest(
+                info=source.info,
+                calibration=source.calibration,
+                feature_table=features_of(source.info),
+            )
         )
         self._calibration = source.calibration.digest()
-        self._memory = _Memory()
         self._lock = threading.Lock()
         self._jobs = threading.Condition(self._lock)
         self._preparing = threading.Lock()
@@ -320,6 +334,7 @@ class Device:
             if self._ring is not None:
                 power.machine.ring_turned(self._ring)
             power.machine.hello()
+        power.memory.expect(finder_bytes(self._source.info))
         self._sensor = threading.Thread(
             target=self._sense, args=(power, self._sensor), name="sensor", daemon=True
         )
@@ -331,7 +346,6 @@ class Device:
             return
         with self._lock:
             power.off = True
-            self._reclaim(power)
             self._jobs.notify_all()
         if power.machine is not None:
             self._source.stop()
@@ -486,14 +500,9 @@ class Device:
                         self._forget(power, frame.id)
 
     def _forget(self, power: _Power, frame_id: int) -> None:
-        memory = power.memory.pop(frame_id, None)
+        memory = power.frames.pop(frame_id, None)
         if memory is not None:
-            self._memory.give_back(memory)
-
-    def _reclaim(self, power: _Power) -> None:
-        for frame_id in list(power.memory):
-            if frame_id != power.exposing:
-                self._forget(power, frame_id)
+            power.memory.give_back(memory)
 
     def _ring_turned(self, event: RingTurned) -> None:
         self._ring = event
@@ -544,12 +553,12 @@ class Device:
     def _expose(self, power: _Power, machine: ModuleMachine, job: Job) -> None:
         named = self._named(machine, job, job.described)
         with self._lock:
-            memory = self._memory.take(job.size)
+            memory = power.memory.take(job.size)
             frame = machine.begin(job, named, memoryview(memory.data))
             if frame is None:
-                self._memory.give_back(memory)
+                power.memory.give_back(memory)
                 return
-            power.memory[frame.id] = memory
+            power.frames[frame.id] = memory
             power.exposing = frame.id
             power.orphan = False
         self._wake.set()
@@ -577,8 +586,6 @@ class Device:
                 power.exposing = None
                 if power.orphan:
                     self._forget(power, frame.id)
-                elif power.off:
-                    self._reclaim(power)
             self._wake.set()
 
     def _failed(self, machine: ModuleMachine, frame: Outgoing, job: Job, why: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from modoptic.errors import SettingError
 FloatArray = npt.NDArray[np.float64]
 
 _OVERSAMPLING = 4
+_FINE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,9 @@ class Sfr:
     edge_degrees: float
     """Tilt of the edge from the columns (or rows) of the picture."""
     edge_spread: FloatArray
-    """The edge, four samples a pixel."""
+    """The edge, four samples a pixel (eight where it was ``corrected``)."""
+    sfr50_deviation: float | None = None
+    """Standard deviation of `sfr50` by the noise of the picture; of the ``corrected`` method."""
 
     def at(self, cycles_per_pixel: float) -> float:
         return float(np.interp(cycles_per_pixel, self.frequency, self.response))
@@ -45,23 +49,41 @@ class Sfr:
         return self.frequency_at(0.5)
 
 
-def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
+def slanted_edge(
+    picture: npt.NDArray[np.generic],
+    *,
+    order: int | None = None,
+    method: Literal["sfrmat5", "corrected"] = "sfrmat5",
+) -> Sfr:
     """The edge SFR of a picture of one straight or slightly bent edge.
 
-    Values must be linear in light, or the response is that of the encoded picture. Window: Tukey
-    with alpha 1; edge: a polynomial of ``order``, the standard's default is 5.
+    Values must be linear in light, or the response is that of the encoded picture.
 
-    Against sfrmat5, the reference code, on its own example pictures the response is the same
-    within 0.0002 and the frequency of SFR 50 % within 0.1 % (see the tests).
+    ``sfrmat5`` is what the standard's reference code gives, with its Tukey window of alpha 1 and
+    its small errors: a window as wide as the picture narrows the line, and quarters of a pixel
+    along the row are not quarters across the edge. On its own example pictures the response is the
+    same within 0.0002 and the frequency of SFR 50 % within 0.1 %.
+
+    ``corrected`` measures the response itself: distances are taken across the edge, what averaging
+    in eighths of a pixel and taking differences do to the response is divided out, and the window
+    is flat over the whole line. For a Gaussian blur and a square pixel, edges of 2 to 20 degrees,
+    SFR 50 % is right within 0.5 % up to 0.4 and 1 % up to 0.5 cycles per pixel. It also says how
+    far noise may have moved it (see the tests for both).
 
     Parameters
     ----------
     picture : (height, width), at least 16 x 16; of a Bayer frame, one colour plane
+    order : of the polynomial that the edge is; 5 with ``sfrmat5`` and 1 with ``corrected``, unless
+        given
 
     Raises
     ------
     SettingError : a picture that is too small, has no edge, or whose edge is not slanted
     """
+    if method not in ("sfrmat5", "corrected"):
+        raise SettingError("SFR method", method, "sfrmat5 or corrected")
+    if order is None:
+        order = 5 if method == "sfrmat5" else 1
     image = np.asarray(picture, np.float64)
     if image.ndim != 2 or min(image.shape) < 16 or not np.isfinite(image).all():
         raise SettingError("edge picture", image.shape, "a finite picture of at least 16 x 16")
@@ -77,6 +99,8 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     edge = _find_edge(image, order)
     lines = np.arange(image.shape[0])
     slope = float(np.polyfit(lines, edge, 1)[0])
+    if method == "corrected":
+        return _corrected(image, edge, slope)
     if abs(slope) * image.shape[0] < 1.0:
         raise SettingError(
             "edge", f"{np.degrees(np.arctan(slope)):.2f} degrees", "an edge that crosses a pixel"
@@ -96,6 +120,85 @@ def slanted_edge(picture: npt.NDArray[np.generic], *, order: int = 5) -> Sfr:
     frequency = np.arange(half) * _OVERSAMPLING / (n * np.cos(np.arctan(slope)))
     kept = frequency <= 1.0
     return Sfr(frequency[kept], response[kept], float(np.degrees(np.arctan(slope))), spread)
+
+
+def _corrected(image: FloatArray, edge: FloatArray, slope: float) -> Sfr:
+    height, width = image.shape
+    if abs(slope) * height < 1.0:
+        raise SettingError(
+            "edge", f"{np.degrees(np.arctan(slope)):.2f} degrees", "an edge that crosses a pixel"
+        )
+    cosine = float(np.cos(np.arctan(slope)))
+    # `_find_edge` counts columns from 1
+    distance = (np.arange(1, width + 1)[None] - edge[:, None]) * cosine
+    reach = float(min(-distance[:, 0].max(), distance[:, -1].min()))
+    if reach < 2.0:
+        raise SettingError("edge picture", f"{reach:.1f} pixels", "2 or more on each side")
+    size = 2 * int(reach * _FINE)
+    bins = np.floor(distance * _FINE).astype(np.int64) + size // 2
+    inside = (bins >= 0) & (bins < size)
+    count = np.bincount(bins[inside], minlength=size).astype(np.float64)
+    spread = np.bincount(bins[inside], image[inside], minlength=size)
+    full = np.flatnonzero(count)
+    spread = np.interp(np.arange(size), full, spread[full] / count[full])
+    count = np.maximum(count, 0.5)
+    line = np.diff(spread)
+    place = (np.arange(size - 1) + 1 - size // 2) / _FINE
+    frequency = np.linspace(0.0, 1.0, 401)
+    # averaging over a bin and the difference of two bins are boxes of an eighth of a pixel each
+    boxes = np.sinc(frequency / _FINE) ** 2
+    wave = np.exp(-2j * np.pi * frequency[:, None] * place[None])
+    # the line is as wide as its response says; begin with all there is
+    flat = reach / 2
+    for _ in range(4):
+        window = _flat_top(place, flat, reach)
+        part = line * window
+        transform = wave @ part
+        response = np.abs(transform) / abs(transform[0]) / boxes
+        sigma = np.sqrt(np.log(2.0) / 2.0) / np.pi / max(_half(frequency, response), 0.02)
+        flat = float(min(max(4.0 * sigma, 1.5), reach / 2))
+    window = _flat_top(place, flat, reach)
+    part = line * window
+    transform = wave @ part
+    total = float(transform[0].real)
+    response = np.abs(transform) / abs(total) / boxes
+    degrees = float(np.degrees(np.arctan(slope)))
+    sfr = Sfr(frequency, response, degrees, spread)
+    half = sfr.sfr50
+    # noise of single pixels about the edge's own spread
+    noise = image[inside] - spread[bins[inside]] - _rise(spread, bins, distance, inside)
+    variance = float((noise**2).sum() / max(noise.size - size, 1))
+    # the response at its half is linear in the bins; see how each one moves it
+    phase = np.angle(np.exp(-2j * np.pi * half * place) @ part)
+    weight = window * (np.cos(2 * np.pi * half * place + phase) / np.sinc(half / _FINE) ** 2 - 0.5)
+    moved = (np.append(0.0, weight) - np.append(weight, 0.0)) / total
+    deviation = float(np.sqrt((moved**2 * variance / count).sum()))
+    falls = float(np.interp(half, frequency, np.gradient(response, frequency)))
+    return replace(sfr, sfr50_deviation=deviation / abs(falls) if falls else None)
+
+
+def _rise(
+    spread: FloatArray,
+    bins: npt.NDArray[np.int64],
+    distance: FloatArray,
+    inside: npt.NDArray[np.bool_],
+) -> FloatArray:
+    """What a pixel differs from its bin because it does not lie in the bin's middle."""
+    slope = np.gradient(spread)
+    within = distance[inside] * _FINE - np.floor(distance[inside] * _FINE) - 0.5
+    return slope[bins[inside]] * within
+
+
+def _half(frequency: FloatArray, response: FloatArray) -> float:
+    below = np.flatnonzero(response < 0.5)
+    return float(frequency[below[0]]) if below.size else 1.0
+
+
+def _flat_top(place: FloatArray, flat: float, reach: float) -> FloatArray:
+    """1 within ``flat`` of the middle, down to 0 by a cosine over as much again."""
+    end = min(2.0 * flat, reach)
+    way = np.clip((np.abs(place) - flat) / max(end - flat, 1e-9), 0.0, 1.0)
+    return 0.5 * (1.0 + np.cos(np.pi * way))
 
 
 def _tukey(index: FloatArray, middle: FloatArray | float, size: int) -> FloatArray:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -38,6 +38,7 @@ Progress = Callable[[str, float], None]
 
 READY_WITHIN_S = 10.0
 FINDER_WITHIN_S = 30.0
+LOOK_EVERY_S = 0.1
 STILL_WITHIN_S = 300.0
 METERED_FRAMES_MAX = 6
 METER_SETTLED_STOPS = 0.08
@@ -133,7 +134,7 @@ class _Listener:
 
     def detached(self, why: str) -> None:
         with self.lock:
-            self.gone = why
+            self.gone = self.gone or why
             stills, self.stills = self.stills, {}
         for number, still in stills.items():
             still.future.set_exception(CaptureError(f"photo {number}", why))
@@ -176,6 +177,14 @@ class _Listener:
             still.future.set_exception(CaptureError(f"photo {request_id}", why))
 
 
+class _Meter(NamedTuple):
+    """What was set when a picture was asked for; None is metered."""
+
+    settings: Settings
+    exposure_s: float | None
+    iso: float | None
+
+
 class Camera:
     """A camera that is attached. Made by `open`; a context manager."""
 
@@ -189,10 +198,18 @@ class Camera:
             why = self._listener.gone or f"nothing answered within {READY_WITHIN_S:g} s"
             raise DetachedError(f"{address}: {why}")
         self._manifest = self._listener.manifest
-        self._settings = Settings(f_number=max(2.8, self.info.f_number_min), focus_distance_m=1.0)
-        self._size: Size = "default"
+        info = self.info
+        self._settings = Settings(
+            f_number=min(max(2.8, info.f_number_min), info.f_number_max),
+            focus_distance_m=max(1.0, info.focus_min_m),
+            readout=info.still_default,
+            bits=_bits(12 if 12 in info.bits else info.bits[0]),
+        )
+        self._finder_bits = self._settings.bits
         self._exposure_s: float | None = None
         self._iso: float | None = None
+        self._taking: threading.Thread | None = None
+        """Of the last picture, until it was asked for."""
 
     @property
     def info(self) -> CameraInfo:
@@ -215,6 +232,7 @@ class Camera:
         exposure_s: float | None = None,
         iso: float | None = None,
         size: Size | None = None,
+        bits: int | None = None,
     ) -> None:
         """Set by hand; what is left out stays. Exposure and ISO are metered until they are set.
 
@@ -224,6 +242,7 @@ class Camera:
         focus_distance_m : metres from the sensor, ``inf`` for infinity
         exposure_s, iso : shutter in seconds, sensitivity
         size : ``default`` (binned 2 x 2), ``full`` (every photosite) or ``finder`` (binned 4 x 4)
+        bits : depth of the raw, 12 or 14 where the camera has it
 
         Raises
         ------
@@ -236,36 +255,72 @@ class Camera:
             _within("focus distance", focus_distance_m, info.focus_min_m, math.inf, info.title)
         if exposure_s is not None:
             _within("exposure", exposure_s, info.exposure_min_s, info.exposure_max_s, info.title)
-            self._exposure_s = exposure_s
         if iso is not None:
             _within("ISO", iso, info.base_iso, info.base_iso * info.gain_max, info.title)
-            self._iso = iso
-        if size is not None:
-            if size not in ("default", "full", "finder"):
-                raise SettingError("size", size, "default, full or finder")
-            self._size = size
+        readouts: dict[Size, Readout] = {
+            "default": info.still_default,
+            "full": "full",
+            "finder": "bin4",
+        }
+        if size is not None and size not in readouts:
+            raise SettingError("size", size, ", ".join(readouts), info.title)
+        if bits is not None and bits not in info.bits:
+            raise SettingError("bits", bits, " or ".join(map(str, info.bits)), info.title)
+        was = self._settings
         self._settings = msgspec.structs.replace(
-            self._settings,
-            f_number=aperture if aperture is not None else self._settings.f_number,
-            focus_distance_m=focus_distance_m
-            if focus_distance_m is not None
-            else self._settings.focus_distance_m,
+            was,
+            f_number=was.f_number if aperture is None else aperture,
+            focus_distance_m=was.focus_distance_m if focus_distance_m is None else focus_distance_m,
+            readout=was.readout if size is None else readouts[size],
+            bits=was.bits if bits is None else _bits(bits),
         )
+        self._exposure_s = self._exposure_s if exposure_s is None else exposure_s
+        self._iso = self._iso if iso is None else iso
 
     def capture(self, *, progress: Progress | None = None) -> Capture:
         """Take a picture; returns at once with a `Capture` to wait for.
 
-        ``progress(phase, fraction)`` is called from another thread.
+        Metering and the picture follow in another thread, which also calls ``progress(phase,
+        fraction)``. Pictures are taken in the order in which they were asked for.
+
+        Raises
+        ------
+        DetachedError : the module is gone already
         """
-        settings, neutral = self._metered()
-        readouts: dict[Size, Readout] = {
-            "default": self.info.still_default,
-            "full": "full",
-            "finder": "bin4",
-        }
-        settings = msgspec.structs.replace(settings, readout=readouts[self._size])
-        taken = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        if self._listener.gone is not None:
+            raise DetachedError(f"{self.info.title}: {self._listener.gone}")
         shot: Future[Shot] = Future()
+        meter = _Meter(self._settings, self._exposure_s, self._iso)
+        self._taking = threading.Thread(
+            target=self._take, args=(meter, shot, progress, self._taking), daemon=True
+        )
+        self._taking.start()
+        return Capture(shot)
+
+    def _take(
+        self,
+        meter: _Meter,
+        shot: Future[Shot],
+        progress: Progress | None,
+        before: threading.Thread | None,
+    ) -> None:
+        """Meter and ask for the picture; whatever fails is said by ``shot``."""
+        if before is not None:
+            before.join()
+        try:
+            settings, neutral = self._metered(meter)
+            taken = datetime.now().astimezone().isoformat(timespec="milliseconds")
+            listener = self._listener
+            with listener.lock:
+                if listener.gone is not None:
+                    raise DetachedError(listener.gone)
+                still = listener.stills[self._link.shoot(settings)] = _Still(progress)
+        except DetachedError as error:
+            shot.set_exception(CaptureError("the photo", str(error)))
+            return
+        except Exception as error:
+            shot.set_exception(error)
+            return
 
         def arrived(done: Future[Frame]) -> None:
             error = done.exception()
@@ -279,41 +334,37 @@ class Camera:
             )
             shot.set_result(Shot(frame, self.calibration))
 
-        listener = self._listener
-        with listener.lock:
-            if listener.gone is not None:
-                raise DetachedError(f"{self.info.title}: {listener.gone}")
-            still = listener.stills[self._link.shoot(settings)] = _Still(progress)
         still.future.add_done_callback(arrived)
-        return Capture(shot)
 
-    def _metered(self) -> tuple[Settings, tuple[float, float, float]]:
+    def _metered(self, wanted: _Meter) -> tuple[Settings, tuple[float, float, float]]:
         """Settings with exposure and gain filled in, and what shall look neutral.
 
-        From the finder's raw, by the phone's own meter; two or three frames settle it.
+        From the finder's raw, by the phone's own meter; two or three frames settle it. Where
+        exposure and ISO were set by hand, one frame tells the white.
         """
         info = self.info
         meter = AutoExposure(info)
+        still = wanted.settings
+        by_hand = wanted.exposure_s is not None and wanted.iso is not None
         manual = Manual(
-            f_number=self._settings.f_number,
-            exposure_s=self._exposure_s,
-            gain=None if self._iso is None else self._iso / info.base_iso,
+            f_number=still.f_number,
+            exposure_s=wanted.exposure_s,
+            gain=None if wanted.iso is None else wanted.iso / info.base_iso,
         )
         neutral = (1.0, 1.0, 1.0)
-        settings = self._settings
         for _ in range(METERED_FRAMES_MAX):
             before = meter.wanted
             exposure_s, gain, _ = meter.choose(manual, 0.0)
-            settings = msgspec.structs.replace(
-                self._settings, exposure_s=exposure_s, gain=gain, readout="bin4"
+            still = msgspec.structs.replace(still, exposure_s=exposure_s, gain=gain)
+            stats, in_force = self._finder_frame(
+                msgspec.structs.replace(still, readout="bin4", bits=self._finder_bits)
             )
-            stats, in_force = self._finder_frame(settings)
             light = FrameStats.of(stats)
             meter.meter(Metering(light.level, light.highlight, light.clipped, in_force))
             neutral = auto_white(stats, self.calibration)
-            if abs(meter.wanted - before) < METER_SETTLED_STOPS:
+            if by_hand or abs(meter.wanted - before) < METER_SETTLED_STOPS:
                 break
-        return settings, neutral
+        return still, neutral
 
     def _finder_frame(self, settings: Settings) -> tuple[FinderStats, Settings]:
         """Statistics of the first finder frame that was taken with ``settings``."""
@@ -321,13 +372,14 @@ class Camera:
         deadline = time.monotonic() + FINDER_WITHIN_S
         try:
             while True:
+                if self._listener.gone is not None:
+                    raise DetachedError(self._listener.gone)
+                if time.monotonic() > deadline:
+                    raise DetachedError(f"no finder picture came within {FINDER_WITHIN_S:g} s")
                 try:
-                    frame = self._listener.finder_frames.get(
-                        timeout=max(0.01, deadline - time.monotonic())
-                    )
+                    frame = self._listener.finder_frames.get(timeout=LOOK_EVERY_S)
                 except queue.Empty:
-                    why = f"no finder picture came within {FINDER_WITHIN_S:g} s"
-                    raise DetachedError(self._listener.gone or why) from None
+                    continue
                 try:
                     if frame.meta.request_id == request:
                         return statistics(frame), frame.meta.settings
@@ -338,7 +390,8 @@ class Camera:
                 self._link.stop_stream("finder")
 
     def close(self) -> None:
-        """Let the module go and end its process."""
+        """Let the module go and end its process; pictures under way are not taken."""
+        self._listener.detached("the camera was closed")
         self._link.close()
         if self._device is not None:
             self._device.close()
@@ -354,6 +407,10 @@ def _within(feature: str, value: float, low: float, high: float, where: str) -> 
     # a thousandth of slack: 1.4 is engraved where 1.414 is meant
     if not low * 0.999 <= value <= high * 1.001:
         raise SettingError(feature, value, f"{low:g} to {high:g}", where)
+
+
+def _bits(depth: int) -> Literal[12, 14]:
+    return 14 if depth == 14 else 12
 
 
 def _software() -> str:

@@ -66,6 +66,37 @@ def test_what_the_camera_does_not_have_is_named(
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".dng", ".jpg", ".part")]
 
 
+def test_defaults_are_what_the_camera_has(command: Command) -> None:
+    shoot = ("shoot", "--size", "finder", "--scene", "chart", "--json")
+    shot = command(*shoot, "--camera", "phone-1inch", "--focus", "inf", "-o", "a.dng")
+    assert shot.returncode == 0, shot.stderr
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    said = json.loads(shot.stdout, parse_constant=refuse)
+    assert said["f_number"] == 1.63
+    assert said["focus_distance_m"] is None
+    again = command("shoot", "--replay", "a.dng", "-o", "b.dng", "--compression", "none", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["f_number"] == pytest.approx(1.63)
+    refused = command("shoot", "--replay", "a.dng", "--aperture", "2.8")
+    assert refused.returncode == 1
+    assert "aperture" in refused.stderr
+
+
+def test_depth_and_compression_of_the_raw(command: Command, tmp_path: Path) -> None:
+    shoot = ("shoot", "--size", "finder", "--scene", "chart", "--bits", "14")
+    sizes: dict[str, int] = {}
+    for compression in ("none", "jpegxl"):
+        name = f"{compression}.dng"
+        shot = command(*shoot, "--compression", compression, "-o", name)
+        assert shot.returncode == 0, shot.stderr
+        sizes[compression] = (tmp_path / name).stat().st_size
+    assert sizes["none"] > 2912 * 2184 * 14 / 8
+    assert sizes["jpegxl"] < 0.8 * sizes["none"]
+
+
 def test_one_bad_file_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.dng").write_bytes(b"II*\0 this is no raw")
     shot = command("shoot", "--scene", "chart", "--size", "finder", "-o", "good.dng")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from modoptic.cli._arguments import Commands, add_scene, distance, seconds
 
@@ -24,8 +25,18 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="photo.dng or photo.jpg; may be given twice (default: photo.dng)",
     )
-    parser.add_argument("--aperture", type=float, default=2.8, metavar="N", help="f-number (2.8)")
-    parser.add_argument("--focus", type=distance, default=1.0, metavar="M", help="metres (1.0)")
+    parser.add_argument(
+        "--aperture",
+        type=float,
+        metavar="N",
+        help="f-number (default: 2.8, or the nearest that the camera has)",
+    )
+    parser.add_argument(
+        "--focus",
+        type=distance,
+        metavar="M",
+        help="metres, or inf (default: 1, or the nearest that the camera has)",
+    )
     parser.add_argument("--exposure", type=seconds, metavar="S", help="shutter, e.g. 1/125")
     parser.add_argument("--iso", type=float, help="sensitivity, e.g. 200")
     parser.add_argument(
@@ -33,6 +44,15 @@ def add(commands: Commands) -> None:
         choices=("default", "full", "finder"),
         default="default",
         help="default: 2x2 binned, 25 MP; full: every photosite, 100 MP; finder: 4x4 binned",
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(12, 14), help="depth of the raw, where the camera has it"
+    )
+    parser.add_argument(
+        "--compression",
+        choices=("jpeg", "jpegxl", "none"),
+        default="jpeg",
+        help="of a DNG: lossless JPEG (default), lossless JPEG XL, or none",
     )
     add_scene(parser)
     parser.add_argument("--json", action="store_true", help="print what was taken as JSON")
@@ -63,12 +83,22 @@ def run(args: argparse.Namespace) -> int:
             real_time=False,
         ) as cam,
     ):
-        cam.set(aperture=args.aperture, focus_distance_m=args.focus, size=args.size)
-        cam.set(exposure_s=args.exposure, iso=args.iso)
+        cam.set(
+            aperture=args.aperture,
+            focus_distance_m=args.focus,
+            exposure_s=args.exposure,
+            iso=args.iso,
+            size=args.size,
+            bits=args.bits,
+        )
         shot = cam.capture(progress=report).result()
         for path in outputs:
-            shot.save(path)
+            if path.suffix.lower() == ".dng":
+                shot.save(path, compression=args.compression)
+            else:
+                shot.save(path)
     meta = shot.meta
+    focus_m = meta.settings.focus_distance_m
     if args.json:
         print(
             json.dumps(
@@ -79,7 +109,9 @@ def run(args: argparse.Namespace) -> int:
                     "exposure_s": meta.settings.exposure_s,
                     "iso": meta.iso,
                     "f_number": meta.settings.f_number,
-                    "focus_distance_m": meta.settings.focus_distance_m,
+                    # JSON has no infinity
+                    "focus_distance_m": focus_m if math.isfinite(focus_m) else None,
+                    "bits": meta.settings.bits,
                     "seconds": round(time.perf_counter() - start, 3),
                 }
             )
@@ -88,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"{meta.width} x {meta.height}, {exposure_text(meta.settings.exposure_s)} s, "
             f"f/{meta.settings.f_number:.3g}, ISO {meta.iso:.0f}, "
-            f"focus {meta.settings.focus_distance_m:.3g} m: "
+            f"focus {focus_m:.3g} m: "
             f"{', '.join(map(str, outputs))} ({time.perf_counter() - start:.1f} s)"
         )
     return 0

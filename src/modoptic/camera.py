@@ -29,7 +29,7 @@ from modoptic.isp import Develop, FinderStats, auto_white, statistics
 from modoptic.isp import develop as develop_frame
 from modoptic.laserlink import HostEnd, Manifest, StillBuffer
 from modoptic.photo import write_jpeg
-from modoptic.rawfile import RawFile, read_raw, write_dng
+from modoptic.rawfile import Compression, RawFile, check_compression, read_raw, write_dng
 from modoptic.source import CameraInfo, RingTurned
 
 RGB = npt.NDArray[np.uint8]
@@ -61,7 +61,7 @@ class Shot:
 
     def develop(self, **params: Any) -> RGB:
         """The finished picture, uint8 sRGB, shape ``(height, width, 3)``; see `isp.Develop`."""
-        return develop_frame(self.frame, Develop(**params), calibration=self.calibration)
+        return develop_frame(self.frame, Develop.of(**params), calibration=self.calibration)
 
     @staticmethod
     def check_target(path: Path | str) -> None:
@@ -69,15 +69,18 @@ class Shot:
         if Path(path).suffix.lower() not in (".dng", ".jpg", ".jpeg"):
             raise SettingError("file name", str(path), "one that ends in .dng, .jpg or .jpeg")
 
-    def save(self, path: Path | str, **params: Any) -> Path:
+    def save(self, path: Path | str, *, compression: Compression = "jpeg", **params: Any) -> Path:
         """Save as DNG (lossless) or JPEG, by the name's ending; whole or not at all.
 
-        ``params`` are those of `isp.Develop`, for a JPEG.
+        ``compression`` is that of `rawfile.write_dng`, for a DNG; ``params`` are those of
+        `isp.Develop`, for a JPEG. Raises `SettingError` for any that there is not.
         """
         self.check_target(path)
+        check_compression(compression)
+        Develop.of(**params)
         target = Path(path)
         if target.suffix.lower() == ".dng":
-            write_dng(target, self.frame, self.calibration)
+            write_dng(target, self.frame, self.calibration, compression=compression)
         else:
             write_jpeg(target, self.develop(**params), self.meta)
         return target
@@ -465,10 +468,12 @@ def develop(
 ) -> RGB:
     """A raw to a finished picture: uint8 sRGB, shape ``(height, width, 3)``.
 
-    ``params`` are those of `isp.Develop`. Raises `RawFileError` for a file that is no raw.
+    ``params`` are those of `isp.Develop`. Raises `RawFileError` for a file that is no raw,
+    `SettingError` for a parameter that there is not.
     """
+    wanted = Develop.of(**params)
     if isinstance(raw, str | Path):
         raw = read_raw(raw)
     calibration = None if isinstance(raw, Frame) else raw.calibration
     frame = raw if isinstance(raw, Frame) else raw.frame
-    return develop_frame(frame, Develop(**params), calibration=calibration, progress=progress)
+    return develop_frame(frame, wanted, calibration=calibration, progress=progress)

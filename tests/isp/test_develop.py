@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
 from isp_frames import CANON, NEUTRAL, PHASES, flat, frame_of, mosaicked, textured
 from PIL import Image
 
+import modoptic
 from modoptic import isp
-from modoptic.calibration import Calibration, Shading
+from modoptic.calibration import Calibration, ColorCalibration, Shading
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import Frame, FrameMeta, NoiseModel
 from modoptic.isp import Develop
@@ -191,6 +194,49 @@ def test_defects_are_mended() -> None:
 def test_what_cannot_be_asked_for_is_refused(params: Develop) -> None:
     with pytest.raises(SettingError):
         isp.develop(flat(0.2, PHASES[0]), params)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"tone": "fillm"}, "'fillm'; expected one of film, linear"),
+        ({"scale": "quarter"}, "'quarter'; expected one of full, half"),
+        ({"demosaic": "best"}, "'best'; expected one of gradient, linear"),
+        ({"contrast": 2}, "'contrast'; expected one of exposure_ev, white_balance, tint, tone"),
+        ({"exposure_ev": "bright"}, "'bright'; expected -5 to 5"),
+        ({"exposure_ev": np.nan}, "nan; expected -5 to 5"),
+        ({"saturation": None}, "None; expected 0 to 2"),
+        ({"shading": "yes"}, "'yes'; expected one of True, False"),
+        ({"white_balance": "cloudy"}, "'cloudy'; expected 'as shot', 'auto', kelvin"),
+        ({"white_balance": (1.0, 1.0)}, "expected 'as shot', 'auto', kelvin"),
+        ({"white_balance": ("a", 1.0, 1.0)}, "expected 'as shot', 'auto', kelvin"),
+        ({"white_balance": None}, "expected 'as shot', 'auto', kelvin"),
+    ],
+)
+def test_what_there_is_not_is_refused_with_what_there_is(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        modoptic.develop(flat(0.2, PHASES[0]), **params)
+    assert said in str(refused.value).replace("cannot be ", "")
+
+
+def test_colours_that_make_no_picture_are_refused() -> None:
+    color = ColorCalibration(
+        illuminant=21,
+        color_matrix=CANON,
+        forward_matrix=((np.nan,) * 3, (0.0, 1.0, 0.0), (0.0, 0.0, 0.8249)),
+    )
+    with pytest.raises(SettingError, match="colour matrix"):
+        isp.develop(flat(0.2, PHASES[0]), calibration=Calibration(colors=(color,)))
+
+
+@pytest.mark.parametrize("unknown", [{"f_number": 0.0}, {"focus_distance_m": 0.0}])
+def test_without_iris_or_focus_no_fall_off_is_evened_out(unknown: dict[str, float]) -> None:
+    known = Calibration(
+        shading=(Shading(f_number=2.8, focus_distance_m=1.0, coefficients=(-0.5, 0.1, 0.0)),)
+    )
+    settings = msgspec.structs.replace(flat(0.2, PHASES[0]).meta.settings, **unknown)
+    shot = frame_of(textured(64, 96), settings=settings)
+    assert np.array_equal(isp.develop(shot, calibration=known), isp.develop(shot))
 
 
 def test_frames_that_cannot_be_developed_are_refused() -> None:

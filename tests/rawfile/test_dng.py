@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rawfile_frames import CALIBRATION, frame
 
+import modoptic
 from modoptic.errors import DetachedError, SettingError, StorageError
-from modoptic.frame import Frame, encode_meta
+from modoptic.frame import Frame, decode_meta, encode_meta
 from modoptic.rawfile import read_raw, write_dng
 
 KINDS = ("jpeg", "jpegxl", "none")
@@ -67,6 +69,58 @@ def test_any_frame_comes_back_whole(
     back = read_raw(path)
     assert np.array_equal(back.frame.mosaic(), shot.mosaic())
     assert back.frame.meta == shot.meta
+
+
+_UNKNOWN = st.dictionaries(
+    st.text(min_size=16, max_size=20),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(top=_UNKNOWN, inner=_UNKNOWN, noise=_UNKNOWN)
+def test_what_a_later_version_knows_of_a_frame_survives_its_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    top: dict[str, Any],
+    inner: dict[str, Any],
+    noise: dict[str, Any],
+) -> None:
+    path = tmp_path_factory.mktemp("dng") / "a.dng"
+    shot = frame(16, 16, extra={})
+    fields = msgspec.msgpack.decode(encode_meta(shot.meta))
+    sent = {
+        **top,
+        **fields,
+        "settings": {**inner, **fields["settings"]},
+        "noise": {**noise, **fields["noise"]},
+    }
+    later = Frame(decode_meta(msgspec.msgpack.encode(sent)), shot.data)
+    write_dng(path, later, durable=False)
+    assert msgspec.msgpack.decode(encode_meta(read_raw(path).frame.meta)) == sent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shot_is_saved_as_it_is_asked_for(tmp_path: Path, kind: Any) -> None:
+    shot = modoptic.Shot(frame(64, 96), CALIBRATION)
+    write_dng(tmp_path / "by_hand.dng", shot.frame, CALIBRATION, compression=kind)
+    shot.save(tmp_path / "a.dng", compression=kind)
+    assert (tmp_path / "a.dng").read_bytes() == (tmp_path / "by_hand.dng").read_bytes()
+    shot.save(tmp_path / "a.jpg", compression=kind, exposure_ev=1.0)
+
+
+@pytest.mark.parametrize("name", ["a.dng", "a.jpg"])
+def test_a_shot_is_not_saved_as_there_is_no_way_to(tmp_path: Path, name: str) -> None:
+    shot = modoptic.Shot(frame(64, 96), CALIBRATION)
+    with pytest.raises(SettingError, match="'jpeg', 'jpegxl' or 'none'"):
+        shot.save(tmp_path / name, compression="zip")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="compresion"):
+        shot.save(tmp_path / name, compresion="jpegxl")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size", [(95, 131), (7, 5), (513, 1031)])

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 import msgspec
 import numpy as np
@@ -37,6 +37,9 @@ _NO_MOSAIC = np.zeros((1, 1), np.uint16)
 _DENOISE_ROWS = 128
 """Rows denoised at a time, so that a few tens of MB suffice."""
 _SMALLEST = 32
+_LARGEST_FACTOR = 1e6
+"""Of a colour matrix; real ones stay below 10."""
+_SCALES = ("full", "half")
 
 
 class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +68,21 @@ class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scale: Literal["full", "half"] = "full"
     """``half``: one pixel for each 2 x 2 photosites, no demosaic."""
 
+    @classmethod
+    def of(cls, **params: Any) -> Self:
+        """As the constructor, but for parameters that come from people.
+
+        Raises
+        ------
+        SettingError : a name that is no parameter, or a value that it cannot have
+        """
+        unknown = sorted(params.keys() - set(cls.__struct_fields__))
+        if unknown:
+            raise SettingError("parameter", unknown[0], _listed(cls.__struct_fields__), "develop")
+        made = cls(**params)
+        made.check()
+        return made
+
     def check(self) -> None:
         """Raise `SettingError` for a value out of range."""
         for name, low, high in (
@@ -75,14 +93,40 @@ class Develop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             ("denoise", 0.0, 2.0),
         ):
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            if not (_is_number(value) and low <= value <= high):
                 raise SettingError(name, value, f"{low:g} to {high:g}", "develop")
-        if isinstance(self.white_balance, str) and self.white_balance not in ("as shot", "auto"):
+        for name, names in (
+            ("tone", get_args(Tone)),
+            ("demosaic", tuple(_METHODS)),
+            ("scale", _SCALES),
+            ("shading", (True, False)),
+        ):
+            value = getattr(self, name)
+            if value not in names:
+                raise SettingError(name, value, _listed(names), "develop")
+        white = cast(object, self.white_balance)
+        if isinstance(white, str):
+            known = white in ("as shot", "auto")
+        elif isinstance(white, tuple | list):
+            parts = cast(tuple[object, ...], white)
+            known = len(parts) == 3 and all(map(_is_number, parts))
+        else:
+            known = _is_number(white)
+        if not known:
             raise SettingError(
-                "white balance", self.white_balance, "as shot, auto, kelvin or neutral", "develop"
+                "white_balance",
+                white,
+                "'as shot', 'auto', kelvin, or a neutral of three numbers",
+                "develop",
             )
-        if self.demosaic not in _METHODS:
-            raise SettingError("demosaic", self.demosaic, ", ".join(_METHODS), "develop")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and bool(abs(value) < 1e300)
+
+
+def _listed(names: tuple[object, ...]) -> str:
+    return f"one of {', '.join(map(str, names))}"
 
 
 def red_position(cfa: tuple[str, ...]) -> tuple[int, int]:
@@ -169,7 +213,7 @@ def white_balance(
     if isinstance(wish, str):
         frame.wait_rows(frame.height)
         return auto_white(zone_means(frame), colors)
-    if isinstance(wish, (int, float)):
+    if isinstance(wish, (int, float, np.integer, np.floating)):
         return neutral_from_kelvin(colors, float(wish), params.tint)
     red, green, blue = wish
     if not (min(wish) > 0 and max(wish) / min(wish) < 100 and math.isfinite(sum(wish))):
@@ -220,6 +264,14 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
     neutral = white_balance(frame, params, calibration)
     colors = calibration if calibration is not None and calibration.colors else meta
     matrix = saturation_matrix(params.saturation) @ camera_to_srgb(colors, neutral)
+    # the kernel takes what comes out of it for a place in a table; written so that NaN fails
+    if not np.abs(matrix).max() <= _LARGEST_FACTOR:
+        raise SettingError(
+            "colour matrix",
+            matrix.round(3).tolist(),
+            f"numbers up to {_LARGEST_FACTOR:g}",
+            "develop",
+        )
     curve = tone_curve(params.tone, params.exposure_ev, _kernel.CURVE_SIZE, 255 * _kernel.CODE)
     whole = calibration is not None and meta.settings.readout == "full"
     whole = whole and meta.settings.region is None
@@ -472,6 +524,8 @@ def demosaic(
     height, width = mosaic.shape
     if min(height, width) < _SMALLEST:
         raise SettingError("mosaic size", mosaic.shape, f"at least {_SMALLEST} pixels a side")
+    if method not in tuple(_METHODS):
+        raise SettingError("method", method, _listed(tuple(_METHODS)), "demosaic")
     phase = red_position(cfa)
     data = np.require(mosaic, np.uint16, ["C", "W"])
     black = np.zeros((2, 2), np.float32)

@@ -12,9 +12,19 @@ from modoptic.rawfile._open import read_raw
 from modoptic.rawfile._read import read_header
 from modoptic.rawfile._replay import ReplaySource
 from modoptic.rawfile._unpack import unpack_rows
-from modoptic.rawfile._write import write_dng
+from modoptic.rawfile._write import Compression, check_compression, write_dng
 
-__all__ = ["Description", "RawFile", "ReplaySource", "read_header", "read_raw", "warm", "write_dng"]
+__all__ = [
+    "Compression",
+    "Description",
+    "RawFile",
+    "ReplaySource",
+    "check_compression",
+    "read_header",
+    "read_raw",
+    "warm",
+    "write_dng",
+]
 
 
 def warm() -> Iterator[str]:

@@ -82,8 +82,7 @@ def write_dng(
     DetachedError : the rest of the frame will not come
     StorageError : the folder cannot be written, or the disk is full
     """
-    if compression not in _CODES:
-        raise SettingError("compression", compression, "'jpeg', 'jpegxl' or 'none'")
+    check_compression(compression)
     meta = frame.meta
     if meta.width < 4 or meta.height < 4:
         raise SettingError("frame size", (meta.width, meta.height), "at least 4 x 4")
@@ -113,6 +112,12 @@ def write_dng(
         assert len(block) == head
         file.seek(0)
         file.write(b"II*\0\x08\0\0\0" + block)
+
+
+def check_compression(compression: str) -> None:
+    """Raise `SettingError` for one that `write_dng` does not know."""
+    if compression not in tuple(_CODES):
+        raise SettingError("compression", compression, "'jpeg', 'jpegxl' or 'none'", "DNG")
 
 
 def _append(file: BinaryIO, data: bytes) -> tuple[int, int]:

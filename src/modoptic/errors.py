@@ -100,4 +100,7 @@ class MissingExtraError(ModopticError):
 
     def __init__(self, what: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{what} needs an optional part: pip install 'modoptic[{extra}]'")
+        super().__init__(
+            f"{what} needs an optional part; in a checkout: .venv/bin/pip install '.[{extra}]', "
+            f"elsewhere: pip install 'modoptic[{extra}]'"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imagecodecs
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rawfile_frames import mosaic
+from rawfile_frames import frame, mosaic
 
 from modoptic import pixels
 from modoptic.errors import MissingExtraError, RawFileError
-from modoptic.rawfile import read_raw
+from modoptic.rawfile import read_raw, write_dng
 from modoptic.rawfile.tiff import Directory, Field, Tag, TiffReader, Type, layout, rational
 
 Image = np.ndarray[Any, np.dtype[np.uint16]]
@@ -311,6 +312,45 @@ def test_headerless_packings(tmp_path: Path, packing: str) -> None:
     assert raw.frame.meta.cfa == ("BG", "GR")
 
 
+@pytest.mark.parametrize("name", ["frame.dat", "frame", "frame.r16", "frame.dng", "frame.nef"])
+@pytest.mark.parametrize("by_options", [True, False])
+def test_a_headerless_file_may_have_any_name(tmp_path: Path, name: str, by_options: bool) -> None:
+    image = mosaic(24, 32)
+    path = tmp_path / name
+    path.write_bytes(image.astype("<u2").tobytes())
+    options: dict[str, Any] = {"width": 32, "height": 24, "cfa": "RGGB", "bits": 12}
+    if not by_options:
+        lines = [f"{key} = {value!r}" for key, value in options.items()]
+        path.with_suffix(".toml").write_text("\n".join(lines))
+        options = {}
+    assert np.array_equal(read_raw(path, **options).frame.mosaic(), image)
+
+
+def test_a_dng_stays_one_whatever_is_said_of_it(tmp_path: Path) -> None:
+    write_dng(tmp_path / "a.dng", frame(48, 64))
+    for name in ("a.dng", "a.xyz"):
+        path = (tmp_path / "a.dng").rename(tmp_path / name)
+        assert read_raw(path, width=32, bits=14).frame.width == 64
+        path.rename(tmp_path / "a.dng")
+
+
+def test_a_name_that_says_nothing_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.dat").write_bytes(bytes(100))
+    with pytest.raises(RawFileError, match=r"width, height, cfa and bits.* a\.toml"):
+        read_raw(tmp_path / "a.dat")
+    (tmp_path / "a.toml").write_text("width = 4")
+    with pytest.raises(RawFileError, match="no DNG"):
+        read_raw(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("line", ["f_number = -1.0", "exposure_s = nan", "iso = inf"])
+def test_a_sidecar_is_held_to_what_a_frame_can_have(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(2 * 16 * 16))
+    (tmp_path / "a.toml").write_text("width = 16\nheight = 16\ncfa = 'RGGB'\nbits = 12\n" + line)
+    with pytest.raises(RawFileError, match=r"a\.raw: .*expected 0 to"):
+        read_raw(tmp_path / "a.raw")
+
+
 def test_what_a_headerless_file_lacks_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.raw"
     path.write_bytes(bytes(2 * 32 * 24))
@@ -328,8 +368,32 @@ def test_what_a_headerless_file_lacks_is_named(tmp_path: Path) -> None:
 def test_other_raws_without_libraw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.nef").write_bytes(b"MM\0*\0\0\0\x08\0\x01\x01\0\0\x04\0\0\0\x01\0\0\0\0\0\0\0\0")
     monkeypatch.setitem(sys.modules, "rawpy", None)
-    with pytest.raises(MissingExtraError, match=r"modoptic\[raw\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'modoptic\[raw\]'") as refused:
         read_raw(tmp_path / "a.nef")
+    assert ".venv/bin/pip install '.[raw]'" in str(refused.value)
+
+
+class _Quattro:
+    """What rawpy says of a sensor without a mosaic."""
+
+    raw_pattern = None
+    raw_image = None
+
+    def __enter__(self) -> _Quattro:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_another_kind_of_sensor_is_sent_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = type("LibRawError", (Exception,), {})
+    rawpy = SimpleNamespace(imread=lambda _: _Quattro(), LibRawError=error, NotSupportedError=error)
+    monkeypatch.setitem(sys.modules, "rawpy", rawpy)
+    (tmp_path / "a.x3f").write_bytes(bytes(100))
+    with pytest.raises(RawFileError, match=r"no 2 x 2 Bayer mosaic.* use a converter"):
+        read_raw(tmp_path / "a.x3f")
 
 
 def test_other_raws_that_libraw_refuses(tmp_path: Path) -> None:

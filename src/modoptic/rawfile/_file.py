@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from modoptic import pixels
 from modoptic.calibration import Calibration
-from modoptic.errors import RawFileError
-from modoptic.frame import Frame, FrameMeta
+from modoptic.errors import RawFileError, SettingError
+from modoptic.frame import Frame, FrameMeta, check_meta
 
 UInt16Image = npt.NDArray[np.uint16]
 
@@ -53,6 +53,14 @@ def bayer_pattern(path: Path, text: str | tuple[str, ...]) -> tuple[str, ...]:
             path, f"colour pattern {letters!r}; only RGGB, GRBG, GBRG and BGGR can be read"
         )
     return letters[:2], letters[2:]
+
+
+def checked(path: Path, meta: FrameMeta) -> None:
+    """`check_meta`, but a `RawFileError`."""
+    try:
+        check_meta(meta)
+    except SettingError as error:
+        raise RawFileError(path, str(error)) from error
 
 
 def bits_for(white_level: int, *, at_least: int = 8) -> int:

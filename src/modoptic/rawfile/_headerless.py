@@ -18,7 +18,7 @@ from modoptic.calibration import Calibration
 from modoptic.errors import ModopticError, RawFileError
 from modoptic.frame import FrameMeta, Settings
 from modoptic.rawfile import _color
-from modoptic.rawfile._file import RawFile, bayer_pattern, bits_for, check_size, frame_of
+from modoptic.rawfile._file import RawFile, bayer_pattern, bits_for, check_size, checked, frame_of
 from modoptic.rawfile._unpack import unpack_rows
 
 UInt16Image = npt.NDArray[np.uint16]
@@ -240,6 +240,7 @@ def _raw_file(path: Path, described: Description, mosaic: UInt16Image, largest: 
         as_shot_neutral=None if gains is None else (gains[1] / gains[0], 1.0, gains[1] / gains[2]),
         color_matrix=None if color is None else color.color_matrix,
     )
+    checked(path, meta)
     bits = bits_for(max(white, int(mosaic.max())), at_least=8 if largest < 256 else 12)
     return RawFile(
         path,

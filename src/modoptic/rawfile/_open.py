@@ -25,8 +25,8 @@ def read_raw(
 
     - DNG with a Bayer mosaic: uncompressed 8 to 16 bit, lossless JPEG, JPEG XL. Own files come back
       whole, with their `FrameMeta`; of others the default crop is read.
-    - ``.raw`` ``.bin`` ``.pgm`` and grey ``.png`` without a header of their own: described by the
-      options, or by ``<name>.toml`` beside them (see `Description`).
+    - bare samples of any name, ``.pgm`` and grey ``.png``: described by the options, or by
+      ``<name>.toml`` beside them (see `Description`).
     - other makers' raws through LibRaw (extra ``raw``).
 
     Parameters
@@ -57,11 +57,18 @@ def read_raw(
         "white": white,
         "packing": packing,
     }
-    described = any(v is not None for v in options.values()) or path.with_suffix(".toml").is_file()
+    sidecar = suffix != ".toml" and path.with_suffix(".toml").is_file()
+    described = any(v is not None for v in options.values()) or sidecar
     if suffix in _headerless.SUFFIXES and (described or suffix != ".raw" or head[:2] != b"II"):
         return _headerless.read_headerless(path, options)
     if head in (b"II*\0", b"MM\0*") and (suffix == ".dng" or is_dng(path)):
         return read_dng(path)
+    if described:
+        return _headerless.read_headerless(path, options)
     if suffix == ".dng" or suffix not in _other.SUFFIXES:
-        raise RawFileError(path, "is no DNG, and no other raw file that modoptic knows")
+        raise RawFileError(
+            path,
+            "is no DNG, and no other raw file that modoptic knows; if it has no header, say its "
+            f"width, height, cfa and bits as options, or in {path.stem}.toml beside it",
+        )
     return _other.read_other(path)

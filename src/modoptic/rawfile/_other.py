@@ -11,7 +11,7 @@ from modoptic.calibration import Calibration
 from modoptic.errors import MissingExtraError, RawFileError
 from modoptic.frame import FrameMeta, Settings
 from modoptic.rawfile import _color
-from modoptic.rawfile._file import RawFile, bayer_pattern, bits_for, check_size, frame_of
+from modoptic.rawfile._file import RawFile, bayer_pattern, bits_for, check_size, checked, frame_of
 
 _NAMES = (
     "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf raw "
@@ -47,7 +47,11 @@ def _text(error: Exception) -> str:
 def _raw_file(path: Path, raw: Any) -> RawFile:
     pattern = raw.raw_pattern
     if pattern is None or pattern.shape != (2, 2) or raw.raw_image is None:
-        raise RawFileError(path, "has no Bayer mosaic")
+        raise RawFileError(
+            path,
+            "has no 2 x 2 Bayer mosaic, the only kind that modoptic develops; use a converter that "
+            "knows this camera, such as darktable or RawTherapee",
+        )
     mosaic = np.array(raw.raw_image_visible, np.uint16)
     check_size(path, mosaic.shape[1], mosaic.shape[0])
     names = raw.color_desc.decode("ascii", "replace")
@@ -75,6 +79,7 @@ def _raw_file(path: Path, raw: Any) -> RawFile:
         as_shot_neutral=neutral,
         color_matrix=None if color is None else color.color_matrix,
     )
+    checked(path, meta)
     height, width = mosaic.shape
     return RawFile(
         path,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from modoptic.cli._arguments import Commands
 
@@ -28,22 +29,20 @@ def run(args: argparse.Namespace) -> int:
     import json
     import sys
 
-    import msgspec
-
-    from modoptic.errors import FileError
+    from modoptic.errors import FileError, ModopticError
 
     failed = 0
     for path in args.files:
         try:
             meta = _meta_of(path)
-        except FileError as error:
+        except ModopticError as error:
             # one bad file does not stop the others
-            print(f"modoptic: {error}", file=sys.stderr)
+            named = isinstance(error, FileError)
+            print(f"modoptic: {error if named else f'{path}: {error}'}", file=sys.stderr)
             failed += 1
             continue
-        fields = msgspec.to_builtins(meta)
         if args.json:
-            print(json.dumps({"file": path, **fields}))
+            print(json.dumps({"file": path, **_fields(meta)}, allow_nan=False))
             continue
         print(path)
         settings = meta.settings
@@ -64,6 +63,30 @@ def run(args: argparse.Namespace) -> int:
             if value:
                 print(f"  {name:9} {value}")
     return 1 if failed else 0
+
+
+def _fields(meta: FrameMeta) -> dict[str, Any]:
+    """All fields, also those at their default."""
+    import msgspec
+
+    return {name: _json_ready(value) for name, value in msgspec.structs.asdict(meta).items()}
+
+
+def _json_ready(value: object) -> Any:
+    """What is not finite as None and bytes as hex, which JSON lacks."""
+    import msgspec
+
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return {
+            str(key): _json_ready(item) for key, item in cast(dict[object, object], value).items()
+        }
+    if isinstance(value, list | tuple):
+        return [_json_ready(item) for item in cast(list[object], value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _meta_of(path: str) -> FrameMeta:

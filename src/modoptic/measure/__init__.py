@@ -24,6 +24,7 @@ from modoptic.measure._noise import (
 )
 from modoptic.measure._shading import shading
 from modoptic.measure._sharpness import Sfr, slanted_edge
+from modoptic.measure._texture import Texture, texture
 
 __all__ = [
     "DarkCurrent",
@@ -34,6 +35,7 @@ __all__ = [
     "PairStatistics",
     "PhotonTransfer",
     "Sfr",
+    "Texture",
     "chromatic_adaptation",
     "color_calibration",
     "dark_current",
@@ -46,4 +48,5 @@ __all__ = [
     "photon_transfer",
     "shading",
     "slanted_edge",
+    "texture",
 ]

@@ -22,24 +22,27 @@ META = FrameMeta(
 )
 
 
+def job(number, folder):
+    return DevelopJob(
+        job=number,
+        name=f"MO_{number:04}",
+        meta=encode_meta(META),
+        calibration=Calibration(colors=COLORS),
+        folder=str(folder),
+        save_dng=True,
+        dng_compression="jpeg",
+    )
+
+
 class Room:
     def __init__(self):
         self.heard = queue.SimpleQueue()
         self.room = Darkroom(self.heard.put)
         self.progress = []
 
-    def begin(self, number, folder, *, dng=True):
+    def begin(self, number, folder):
         still = StillFrame(META)
-        job = DevelopJob(
-            job=number,
-            name=f"MO_{number:04}",
-            meta=encode_meta(META),
-            calibration=Calibration(colors=COLORS),
-            folder=str(folder),
-            save_dng=dng,
-            dng_compression="jpeg",
-        )
-        self.room.develop(job, still.fd)
+        self.room.develop(job(number, folder), still.fd)
         return still
 
     def finish(self, number, meta=META):
@@ -102,6 +105,31 @@ def test_a_folder_that_cannot_be_written_is_the_disks_fault(room, tmp_path):
     failed = room.end()
     assert isinstance(failed, Failed)
     assert failed.disk and "choose another folder" in failed.text
+    still.release()
+
+
+def test_a_raw_that_cannot_be_mapped_costs_that_photo_only(room, tmp_path):
+    read, write = os.pipe()
+    room.room.develop(job(5, tmp_path), read)
+    room.finish(5)
+    failed = room.end()
+    assert isinstance(failed, Failed) and failed.job == 5
+    assert "cannot be read" in failed.text
+    os.close(read)
+    os.close(write)
+    still = room.begin(6, tmp_path)
+    room.finish(6)
+    assert isinstance(room.end(), Saved)
+    still.release()
+
+
+def test_nonsense_ends_the_process_and_jobs_are_done_by_the_next(room, tmp_path):
+    pid = room.room.pid
+    still = room.begin(7, tmp_path)
+    room.room._pipe.send(Progress(job=7, phase="saving", fraction=0.5))  # not for its ears
+    room.finish(7)
+    assert isinstance(room.end(), Saved)
+    assert room.room.pid != pid
     still.release()
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from modoptic import pixels
 from modoptic.frame import Frame, FrameMeta
 from modoptic.host._finder import Finder
+from modoptic.host._render import Renderer
 from modoptic.isp import FinderLook
 
 WIDTH, HEIGHT = 416, 312
@@ -115,6 +116,28 @@ def test_the_magnifier_is_not_overtaken_by_the_finder(finder):
     loupe.come()
     blocking.come()
     assert ids(finder, 3) == [1, 2, 3]
+
+
+def test_whatever_fails_the_viewfinder_goes_on(finder, monkeypatch, caplog):
+    def fail(*args):
+        raise ValueError("a bad day")
+
+    end = finder.subscribe(fail)
+    for number in range(1, 4):
+        Arriving(finder, number).come()
+        assert ids(finder, 1) == [number]
+        assert finder.pictures.get(timeout=10).header.frame_id == number
+    end()
+    with monkeypatch.context() as broken:
+        broken.setattr(Renderer, "finder", fail)
+        frame = Arriving(finder, 4)
+        frame.come()
+        assert frame.released.wait(10)
+    Arriving(finder, 5).come()
+    assert ids(finder, 1) == [5]
+    # said once, not for each frame
+    told = [record.message.partition(";")[0] for record in caplog.records]
+    assert told == ["who watches the viewfinder failed", "a frame of module cannot be shown"]
 
 
 def test_pictures_are_halved_where_that_is_enough(finder):

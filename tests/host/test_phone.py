@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import sys
@@ -15,7 +16,8 @@ from cameras import BUILT_IN, MODULE
 from fakes import FakeLink
 
 from modoptic.errors import CaptureError, DetachedError, SettingError
-from modoptic.host import Phone
+from modoptic.frame import encode_meta
+from modoptic.host import Phone, _shots
 from modoptic.host.state import (
     AutoFocus,
     Choose,
@@ -359,6 +361,63 @@ def test_a_developer_that_keeps_dying_costs_that_shot_only(bench):
     assert ("durable", frame.meta.frame_id) in bench.module.asked  # its buffer is free again
     assert not list(Path(bench.state.gallery_dir).glob(".*.reserved"))
     assert bench.state.active == MODULE.id
+
+
+def slow(monkeypatch):
+    """A patience of a fraction of a second stands for the minute."""
+    monkeypatch.setattr(_shots, "_ROWS_WITHIN_S", 0.5)
+    monkeypatch.setattr(_shots, "_TELL_WITHIN_S", 0.05)
+
+
+def test_a_slow_line_loses_no_shot(bench, monkeypatch):
+    slow(monkeypatch)
+    bench.start()
+    bench.snap_on()
+    capture = bench.phone.shoot()
+    frame = bench.module.still(1)
+    for rows in range(10, 110, 10):  # slower than a step of rows in the time
+        frame.rows_arrived(rows)
+        assert not threading.Event().wait(0.1)
+    frame.rows_arrived(frame.height)
+    bench.module.listener.still_done(1)
+    assert capture.result(20).name == capture.name
+
+
+def test_a_still_of_which_nothing_arrives_is_given_up(bench, monkeypatch):
+    slow(monkeypatch)
+    bench.start()
+    bench.snap_on()
+    capture = bench.phone.shoot()
+    bench.module.still(1)
+    with pytest.raises(CaptureError):
+        capture.result(20)
+
+
+def test_a_shot_that_the_phone_cannot_hand_on_is_lost_in_words(bench, monkeypatch):
+    bench.start()
+    bench.snap_on()
+    for at, step in ((1, bench.module.still), (2, lambda request: finish(bench, bench.module, 2))):
+        capture = bench.phone.shoot()
+        with monkeypatch.context() as broken:
+            calls = itertools.count(1)
+
+            def refuse(meta, calls=calls, at=at):
+                if next(calls) == at:
+                    raise TypeError("an Ext cannot be encoded")
+                return encode_meta(meta)
+
+            broken.setattr(_shots, "encode_meta", refuse)
+            frame = step(at)
+            with pytest.raises(CaptureError, match="an Ext cannot be encoded"):
+                capture.result(20)
+            bench.settle()
+        # nothing holds a place of the queue, of the module or of memory
+        assert bench.state.shots[-1].phase == "lost"
+        assert frame.released == 1
+        assert ("durable", frame.meta.frame_id) in bench.module.asked
+    capture = bench.phone.shoot()
+    finish(bench, bench.module, 3)
+    assert capture.result(20).name == capture.name
 
 
 # --- the phone as a whole

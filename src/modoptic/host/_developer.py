@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import logging
 import os
 import queue
 import signal
@@ -36,6 +37,7 @@ from modoptic.host._pipe import (
 )
 from modoptic.laserlink import map_still
 
+_log = logging.getLogger("modoptic.host")
 _NICE = 10
 _END_WITHIN_S = 2.0
 _REPORT_EVERY_S = 0.05
@@ -48,16 +50,26 @@ class _Developer:
         self._raws: dict[int, Raw] = {}
 
     def listen(self) -> None:
-        """Take messages until the phone hangs up, then end the process."""
+        """Take messages until the phone hangs up, or one cannot be dealt with; end the process.
+
+        The phone then starts another one, which is told of all jobs again.
+        """
+        try:
+            self._take_messages()
+        except Exception:
+            _log.exception("a message of the phone could not be dealt with; begun again")
+        # let the main thread remove its temporary files, but not for ever
+        end = threading.Timer(_END_WITHIN_S, os._exit, (0,))
+        end.daemon = True
+        end.start()
+        _thread.interrupt_main(signal.SIGINT)
+
+    def _take_messages(self) -> None:
         while (received := self._pipe.receive()) is not None:
             body, descriptor = received
             message = msgspec.msgpack.decode(body, type=ToDeveloper)
             if isinstance(message, DevelopJob):
-                assert descriptor is not None
-                frame = map_still(descriptor, decode_meta(message.meta), rows_valid=0)
-                os.close(descriptor)
-                raw = self._raws[message.job] = Raw(frame)
-                self._jobs.put((message, raw))
+                self._begin(message, descriptor)
             elif (raw := self._raws.get(message.job)) is not None:
                 if isinstance(message, Rows):
                     raw.frame.rows_arrived(message.rows)
@@ -66,11 +78,21 @@ class _Developer:
                 else:
                     assert isinstance(message, Abandon)
                     raw.abandon(message.reason)
-        # let the main thread remove its temporary files, but not for ever
-        end = threading.Timer(_END_WITHIN_S, os._exit, (0,))
-        end.daemon = True
-        end.start()
-        _thread.interrupt_main(signal.SIGINT)
+
+    def _begin(self, job: DevelopJob, descriptor: int | None) -> None:
+        """Put a job in the queue; one whose raw cannot be mapped is reported at once."""
+        assert descriptor is not None
+        try:
+            frame = map_still(descriptor, decode_meta(job.meta), rows_valid=0)
+        except (ModopticError, OSError, ValueError, MemoryError) as error:
+            text = f"its raw cannot be read where it is developed: {error}"
+            with contextlib.suppress(OSError):
+                self._pipe.send(Failed(job=job.job, text=text, disk=False))
+            return
+        finally:
+            os.close(descriptor)
+        raw = self._raws[job.job] = Raw(frame)
+        self._jobs.put((job, raw))
 
     def work(self) -> None:
         """Do jobs for ever."""

@@ -7,14 +7,16 @@ the sensor is free, long before it could be shown.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from modoptic.errors import DetachedError, ModopticError
+from modoptic.errors import DetachedError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.host._camera import finite
 from modoptic.host._render import FrameStats, Renderer
@@ -24,6 +26,7 @@ from modoptic.isp import FinderLook
 _log = logging.getLogger("modoptic.host")
 _WHOLE_WITHIN_S = 0.25
 """From the last row to the trailer, which follows at once or not at all."""
+_LOG_EVERY_S = 10.0
 
 
 Place = TypeVar("Place")
@@ -73,6 +76,9 @@ class Finder(Generic[Place]):
         self._looks: dict[Place, tuple[str, FinderLook]] = {}
         self._subscribers: tuple[Callable[[FinderFrame], None], ...] = ()
         self._skipped = 0
+        self._sequence = 0
+        self._logged_s: dict[str, float] = {}
+        """When a problem was logged."""
         self.shown_width: int | None = None
         """Pixels across at which pictures are looked at; None where that is not known."""
         self._closed = False
@@ -134,34 +140,56 @@ class Finder(Generic[Place]):
 
     def _run(self) -> None:
         renderer = Renderer()
-        renderer.load()
-        sequence = 0
+        with self._go_on("the viewfinder's kernels could not be loaded"):
+            renderer.load()
         while (taken := self._take()) is not None:
-            place, name, frame, camera, look, skipped = taken
-            try:
-                stats: FrameStats | None = None
-                if name == "finder":
-                    jpeg, width, height, stats = renderer.finder(frame, look, self.shown_width)
-                else:
-                    jpeg, width, height = renderer.magnifier(frame, look)
-                meta = self._final(place, frame)
-            except DetachedError:
-                continue  # it was overtaken on the way, or the module is gone
-            except ModopticError:
-                _log.exception("a frame of %s cannot be shown", camera)
-                continue
-            finally:
-                frame.release()
-            sequence += 1
-            header = _header(sequence, camera, name, meta, width, height)
-            with self._changed:
-                subscribers = self._subscribers
-                if place != self._visible:
-                    continue  # switched meanwhile: the old camera's picture must not come back
-            picture = FinderFrame(header=header, jpeg=jpeg)
-            for subscriber in subscribers:
+            with self._go_on(f"a frame of {taken[3]} cannot be shown"):
+                self._picture(renderer, *taken)
+
+    def _picture(
+        self,
+        renderer: Renderer,
+        place: Place,
+        name: str,
+        frame: Frame,
+        camera: str,
+        look: FinderLook,
+        skipped: int,
+    ) -> None:
+        """Make one frame into a picture and tell of it."""
+        try:
+            stats: FrameStats | None = None
+            if name == "finder":
+                jpeg, width, height, stats = renderer.finder(frame, look, self.shown_width)
+            else:
+                jpeg, width, height = renderer.magnifier(frame, look)
+            meta = self._final(place, frame)
+        except DetachedError:
+            return  # it was overtaken on the way, or the module is gone
+        finally:
+            frame.release()
+        self._sequence += 1
+        header = _header(self._sequence, camera, name, meta, width, height)
+        with self._changed:
+            subscribers = self._subscribers
+            if place != self._visible:
+                return  # switched meanwhile: the old camera's picture must not come back
+        picture = FinderFrame(header=header, jpeg=jpeg)
+        for subscriber in subscribers:
+            with self._go_on("who watches the viewfinder failed"):
                 subscriber(picture)
-            self._shown(Shown(place, header, meta, stats, skipped))
+        self._shown(Shown(place, header, meta, stats, skipped))
+
+    @contextlib.contextmanager
+    def _go_on(self, problem: str) -> Generator[None]:
+        """The viewfinder outlives whatever fails in here; a problem is logged, not each of many."""
+        try:
+            yield
+        except Exception:
+            now = time.monotonic()
+            if now - self._logged_s.get(problem, -math.inf) >= _LOG_EVERY_S:
+                self._logged_s[problem] = now
+                _log.exception("%s; the viewfinder goes on", problem)
 
     def _take(self) -> tuple[Place, str, Frame, str, FinderLook, int] | None:
         """The next frame and how to show it; None at the end."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -31,11 +32,15 @@ from modoptic.host.state import ShotState
 from modoptic.laserlink import HostEnd, StillBuffer
 from modoptic.photo import Gallery
 
+_log = logging.getLogger("modoptic.host")
 _UNDER_WAY = 2
 """Shots between release and file at a time: the memory of two raws, and as many as modules hold."""
 _FINISHED_SHOWN = 4
 _ROW_STEP = 256
 _ROWS_WITHIN_S = 60.0
+"""A still of which nothing arrives for so long is given up; a slow line is no reason to."""
+_TELL_WITHIN_S = 2.0
+"""The developer hears of rows after so long, also where they are less than a step."""
 
 Phase = Literal[
     "waiting", "preparing", "exposing", "crossing", "developing", "saving", "done", "lost"
@@ -162,6 +167,16 @@ class Shots:
             frame.release()
             return
         shot.buffer = frame
+        try:
+            self._develop(shot, frame)
+        except Exception as error:
+            _log.exception("%s cannot be developed", shot.capture.name)
+            self._fail(shot, f"the phone cannot develop it: {error}")
+            return
+        self._step(shot, "crossing", 0.0)
+
+    def _develop(self, shot: _Shot, frame: StillBuffer) -> None:
+        """Hand a still that begins to arrive to the developer."""
         shot.taken = datetime.now().astimezone().isoformat(timespec="milliseconds")
         order = shot.order
         job = DevelopJob(
@@ -177,14 +192,19 @@ class Shots:
         threading.Thread(
             target=self._forward_rows, args=(shot.job, frame), name="still-rows", daemon=True
         ).start()
-        self._step(shot, "crossing", 0.0)
 
     def crossed(self, link: HostEnd, request: int) -> None:
         shot = self._find(link, request)
         if shot is None or shot.buffer is None:
             return
         shot.whole = True
-        self._darkroom.whole(shot.job, encode_meta(shot.meta()))
+        try:
+            meta = encode_meta(shot.meta())
+        except Exception as error:
+            _log.exception("%s cannot be developed", shot.capture.name)
+            self._fail(shot, f"the phone cannot develop it: {error}")
+            return
+        self._darkroom.whole(shot.job, meta)
         self._step(shot, "developing", 0.0)
 
     def not_crossed(self, link: HostEnd, request: int, why: str) -> None:
@@ -281,6 +301,14 @@ class Shots:
         shot.buffer.fail(why)
         self._watcher.shots_changed(important=True)
 
+    def _fail(self, shot: _Shot, why: str) -> None:
+        """Give up a still that began to arrive; the module need not hold it either."""
+        assert shot.buffer is not None
+        frame_id = shot.buffer.meta.frame_id
+        self._darkroom.abandon(shot.job, why)
+        self._lose(shot, why)  # releases it: what has not crossed does not come
+        shot.order.link.ack_durable(frame_id)
+
     def _lose(self, shot: _Shot, why: str, *, disk: bool = False) -> None:
         shot.phase, shot.why = "lost", why
         if shot.whole and shot.buffer is not None:
@@ -312,8 +340,27 @@ class Shots:
         rows = 0
         try:
             while rows < frame.height:
-                rows = frame.wait_rows(rows + _ROW_STEP, _ROWS_WITHIN_S)
+                rows = _arrived(frame, rows)
                 self._darkroom.rows(job, rows)
         except DetachedError as error:
             self._darkroom.rows(job, frame.rows_valid)
             self._darkroom.abandon(job, str(error))
+
+
+def _arrived(frame: StillBuffer, rows: int) -> int:
+    """Wait for a step of rows more than ``rows``, or for what comes within two seconds.
+
+    Raises
+    ------
+    DetachedError : no more rows will come, or none came for a minute
+    """
+    until = time.monotonic() + _ROWS_WITHIN_S
+    while time.monotonic() < until:
+        try:
+            return frame.wait_rows(rows + _ROW_STEP, _TELL_WITHIN_S)
+        except DetachedError:
+            if frame.failed is not None:
+                raise
+            if frame.rows_valid > rows:
+                return frame.rows_valid
+    raise DetachedError(f"nothing of it arrived for {_ROWS_WITHIN_S:g} s")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic import pixels
-from modoptic.errors import SettingError
+from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import Frame, FrameMeta, Settings
 from modoptic.source import CameraInfo
 
@@ -56,7 +56,21 @@ class StillMemory:
         self.view = memoryview(b"")
 
 
-class StillBuffer(Frame):
+class _Crossing(Frame):
+    """A frame that comes over a line: it is waited for as long as some of it comes."""
+
+    def wait_rows(self, rows: int, timeout_s: float = 60.0) -> int:
+        """As `Frame.wait_rows`; ``timeout_s`` is counted from the last rows that came."""
+        while True:
+            before = self.rows_valid
+            try:
+                return super().wait_rows(rows, timeout_s)
+            except DetachedError:
+                if self.failed is not None or self.rows_valid == before:
+                    raise
+
+
+class StillBuffer(_Crossing):
     """A still as it arrives: a `Frame` over memory that other processes can map.
 
     ``fd`` is a memfd of ``size`` bytes with the pixels at offset 0, as ``meta.pixel_format`` says;
@@ -96,7 +110,7 @@ def map_still(fd: int, meta: FrameMeta, *, rows_valid: int | None = None) -> Fra
     if size <= 0:
         raise SettingError("still memory", f"{size} bytes", "the memfd of a StillBuffer")
     mapped = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
-    return Frame(meta, memoryview(mapped), rows_valid=rows_valid)
+    return _Crossing(meta, memoryview(mapped), rows_valid=rows_valid)
 
 
 class StillPool:

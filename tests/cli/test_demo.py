@@ -80,6 +80,9 @@ def test_a_gallery_that_cannot_be_written_is_named(command: Command, tmp_path: P
 
 
 def test_once_shoots_at_two_apertures_and_ends_well(command: Command, tmp_path: Path) -> None:
+    kept = tmp_path / ".home" / "phone.json"
+    kept.parent.mkdir()
+    kept.write_text('{"full_size": true}')
     run = command("demo", "--once", "--gallery", str(tmp_path / "photos"))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "f/1.4:" in run.stdout
@@ -88,6 +91,17 @@ def test_once_shoots_at_two_apertures_and_ends_well(command: Command, tmp_path: 
     photos = tmp_path / "photos"
     assert len(list(photos.glob("*.jpg"))) == 2
     assert len(list(photos.glob("*.dng"))) == 2
+    assert kept.read_text() == '{"full_size": true}'  # of the user, who did not ask to change it
+
+
+def test_once_shoots_what_a_replay_has(command: Command, tmp_path: Path) -> None:
+    shot = command("shoot", "--size", "finder", "--scene", "chart", "--aperture", "4")
+    assert shot.returncode == 0, shot.stderr
+    run = command("demo", "--once", "--replay", "photo.dng", "--gallery", str(tmp_path / "photos"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "has f/4 alone" in run.stdout
+    assert "f/4:" in run.stdout
+    assert len(list((tmp_path / "photos").glob("*.jpg"))) == 1
 
 
 def test_a_camera_that_does_not_exist_is_named(command: Command) -> None:

@@ -25,7 +25,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="attach, focus, shoot at f/1.4 and f/8, pull off, print figures and end",
+        help="attach, focus, shoot at f/1.4 and f/8 (or what the camera has), pull off, print "
+        "figures and end",
     )
     parser.add_argument(
         "--size", choices=("default", "full"), default="default", help="of the photos of --once"

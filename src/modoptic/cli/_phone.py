@@ -7,10 +7,12 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 
 from modoptic.cli._folders import gallery_folder, home_folder
 from modoptic.devices import DeviceProcess
@@ -70,12 +72,18 @@ def _has_display() -> bool:
 
 
 def run_once(args: argparse.Namespace, *, module: DeviceProcess, built_in: DeviceProcess) -> int:
-    """Attach, focus, shoot at f/1.4 and f/8, pull off; print figures and where the photos lie."""
+    """Attach, focus, shoot wide open and stopped down, pull off; print figures and files.
+
+    The phone is a new one: it changes nothing that the user's own has kept.
+    """
     gallery = Gallery(gallery_folder(args.gallery))
     hands = Hands(module.hands) if module.hands else None
-    with Phone(
-        gallery, home=home_folder(), modules=[module.address], built_in=built_in.address
-    ) as phone:
+    with (
+        tempfile.TemporaryDirectory(prefix="modoptic-") as home,
+        Phone(
+            gallery, home=Path(home), modules=[module.address], built_in=built_in.address
+        ) as phone,
+    ):
         _wait(phone, lambda state: state.active is not None, "the built-in camera")
         if hands is not None:
             hands.seat()
@@ -84,21 +92,22 @@ def run_once(args: argparse.Namespace, *, module: DeviceProcess, built_in: Devic
         if hands is not None:
             state = _wait(phone, lambda now: now.dock.ready_ms is not None, "the first picture")
             print(f"Attached {camera.title}: first picture after {state.dock.ready_ms:.0f} ms")
-            hands.turn_ring(1.0)
-            _wait(phone, _focused_at(1.0), "the focus ring")
-        else:
-            phone.act(SetControls(focus_distance_m=1.0))
+            focus_m = max(1.0, state.lens.focus_min_m) if state.lens else 1.0
+            hands.turn_ring(focus_m)
+            _wait(phone, _focused_at(focus_m), "the focus ring")
         sizes = state.still_megapixels
         phone.act(Choose(still_size=max(sizes) if args.size == "full" else min(sizes)))
-        for f_number in (1.4, 8.0):
-            wanted = max(f_number, _widest(state))
-            phone.act(SetControls(f_number=wanted))
-            _settle(phone, wanted)
+        irises = _irises(state)
+        if len(irises) == 1:
+            print(f"{camera.title} has f/{irises[0]:.3g} alone: one photo")
+        for f_number in irises:
+            phone.act(SetControls(f_number=f_number))
+            _settle(phone, f_number)
             start = time.perf_counter()
             photo = phone.shoot().result(PHOTO_WITHIN_S)
             took = time.perf_counter() - start
             files = ", ".join(str(path) for path in (photo.jpeg, photo.dng) if path)
-            print(f"f/{wanted:g}: {took:.1f} s from release to gallery: {files}", flush=True)
+            print(f"f/{f_number:.3g}: {took:.1f} s from release to gallery: {files}", flush=True)
         if hands is not None:
             start = time.perf_counter()
             hands.pull()
@@ -108,9 +117,12 @@ def run_once(args: argparse.Namespace, *, module: DeviceProcess, built_in: Devic
     return 0
 
 
-def _widest(state: PhoneState) -> float:
-    """The widest iris of the active camera."""
-    return state.lens.f_number.minimum if state.lens else 1.4
+def _irises(state: PhoneState) -> list[float]:
+    """f/1.4 and f/8, or the nearest that the active camera has; one where that is all."""
+    if state.lens is None:
+        return [1.4]
+    low, high = state.lens.f_number.minimum, state.lens.f_number.maximum
+    return sorted({min(max(wanted, low), high) for wanted in (1.4, 8.0)})
 
 
 def _wait(phone: Phone, condition: Condition, what: str) -> PhoneState:

@@ -26,7 +26,7 @@ def main() -> None:
             definition=definition_digest(definition),
             seed=SEED,
             calibration=measure_calibration(
-                definition, seed=SEED, progress=lambda what, name=name: print(f"{name}: {what}")
+                definition, seed=SEED, progress=lambda what, _, name=name: print(f"{name}: {what}")
             ),
         )
         path = folder / f"{name}-{SEED}.json"

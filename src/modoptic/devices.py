@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -106,7 +107,8 @@ def start_device(
     ------
     LinkError : it did not come up; the text is its own
     """
-    folder = Path(tempfile.mkdtemp(prefix="modoptic-"))
+    # the device makes its folder and removes it, so that none stays if this process dies first
+    folder = Path(tempfile.gettempdir()) / f"modoptic-{secrets.token_hex(6)}"
     command = [sys.executable, "-m", "modoptic", "module", "serve"]
     command += [address or f"memory:{folder / 'link.sock'}", "--die-with-parent"]
     command += ["--runtime-dir", str(folder), "--seed", str(seed)]

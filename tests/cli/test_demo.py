@@ -1,9 +1,12 @@
 """The demo comes up, says where it is, and leaves nothing behind however it ends."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +32,6 @@ def _all_gone(processes: list[psutil.Process]) -> Callable[[], bool]:
 
 
 def _runtime_folders() -> set[str]:
-    import tempfile
-
     return {path.name for path in Path(tempfile.gettempdir()).glob("modoptic-*")}
 
 
@@ -56,6 +57,33 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
         demo.process.send_signal(signal.SIGKILL)
         wait_until(_all_gone(family), 10, "every process to end")
     wait_until(lambda: not (_runtime_folders() - before), 5, "sockets to be removed")
+
+
+def test_a_parent_killed_while_a_device_starts_leaves_nothing() -> None:
+    with tempfile.TemporaryDirectory(prefix="parent-") as temporary:
+        starts = "from modoptic.devices import start_device; start_device()"
+        parent = subprocess.Popen(
+            [sys.executable, "-c", starts], env={**os.environ, "TMPDIR": temporary}
+        )
+
+        def folders() -> list[Path]:
+            return list(Path(temporary).glob("modoptic-*"))
+
+        wait_until(lambda: bool(folders()), 10, "the device to begin")
+        children = psutil.Process(parent.pid).children()
+        parent.kill()
+        parent.wait(5)
+        assert children
+        wait_until(_all_gone(children), 15, "the device to end")
+        assert folders() == []
+
+
+def test_a_unit_that_is_measured_says_so(command: Command) -> None:
+    shoot = ("shoot", "--size", "finder", "--scene", "chart", "--camera", "phone-1inch")
+    first = command(*shoot, "--seed", "5")
+    assert first.returncode == 0, first.stderr
+    assert "measuring this unit, once: noise" in first.stderr
+    assert "measuring" not in command(*shoot, "--seed", "5").stderr
 
 
 def test_a_port_in_use_is_named(command: Command, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Seeds of the units that were measured; measuring itself takes seconds and is left out."""
     seeds: list[int] = []
 
-    def measure(definition: Definition, *, seed: int) -> Calibration:
+    def measure(definition: Definition, *, seed: int, progress: object) -> Calibration:
         seeds.append(seed)
         return Calibration(black_level=200.0 + seed)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +17,6 @@ from modoptic.cli._arguments import Commands, quantity, seed
 if TYPE_CHECKING:
     from modoptic.source import Source
     from modoptic.twin import Twin
-    from modoptic.twin.hands import HandsServer
 
 
 def add(commands: Commands) -> None:
@@ -63,12 +64,16 @@ def _twin(args: argparse.Namespace) -> Twin:
     from modoptic.scenes import load_scene
     from modoptic.twin import Twin
 
+    def measuring(what: str, done: float) -> None:
+        print(f"measuring this unit, once: {what} ({done:.0%})", file=sys.stderr, flush=True)
+
     return Twin(
         args.definition,
         load_scene(args.scene, depth=args.depth) if args.depth else args.scene,
         seed=args.seed,
         real_time=not args.no_real_time,
         cache_dir=home_folder() / "calibrations",
+        progress=measuring,
     )
 
 
@@ -76,56 +81,58 @@ def _serve(args: argparse.Namespace) -> int:
     from modoptic.module import Device
     from modoptic.rawfile import ReplaySource
 
-    twin = None if args.replay else _twin(args)
-    source: Source = ReplaySource(args.replay) if twin is None else twin
-    device = Device(source, args.address, line_bit_s=args.line, seated=not args.unseated)
-    hands: HandsServer | None = None
-    if args.hands and twin is not None:
-        from modoptic.twin.hands import HandsServer
-
-        hands = HandsServer(args.hands, twin, device.dock)
     stop = threading.Event()
-
-    def on_signal(number: int, frame: object) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-
-    def serve() -> None:
-        try:
-            device.serve_forever()
-        finally:
-            stop.set()  # a module that cannot serve any more must not look alive
-
-    threading.Thread(target=serve, name="device", daemon=True).start()
-    if twin is not None:
-        twin.look()  # a module lies in the light before anyone seats it
-    print(
-        json.dumps({"address": device.address, "hands": args.hands, "title": source.info.title}),
-        flush=True,
-    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if args.die_with_parent:
         threading.Thread(target=_until_orphaned, args=(stop,), daemon=True).start()
-    try:
-        stop.wait()
-    finally:
-        if hands is not None:
-            hands.close()
-        device.close()
-        source.close()
+    # whatever ends this, also a parent that dies while a scene is loaded, nothing is left behind
+    with contextlib.ExitStack() as closing:
         if args.runtime_dir:
-            _remove(args.runtime_dir)
+            _make(args.runtime_dir)
+            closing.callback(shutil.rmtree, args.runtime_dir, ignore_errors=True)
+        twin = None if args.replay else _twin(args)
+        source: Source = ReplaySource(args.replay) if twin is None else twin
+        closing.callback(source.close)
+        device = Device(source, args.address, line_bit_s=args.line, seated=not args.unseated)
+        closing.callback(device.close)
+        if args.hands and twin is not None:
+            from modoptic.twin.hands import HandsServer
+
+            closing.callback(HandsServer(args.hands, twin, device.dock).close)
+
+        def on_signal(number: int, frame: object) -> None:
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, on_signal)
+
+        def serve() -> None:
+            try:
+                device.serve_forever()
+            finally:
+                stop.set()  # a module that cannot serve any more must not look alive
+
+        threading.Thread(target=serve, name="device", daemon=True).start()
+        if twin is not None and not stop.is_set():
+            twin.look()  # a module lies in the light before anyone seats it
+        ready = {"address": device.address, "hands": args.hands, "title": source.info.title}
+        if not stop.is_set():
+            print(json.dumps(ready), flush=True)
+        stop.wait()
     return 0
+
+
+def _make(folder: str) -> None:
+    from modoptic.errors import StorageError
+
+    try:
+        os.mkdir(folder, 0o700)  # noqa: PTH102
+    except OSError as error:
+        problem = f"this folder for sockets cannot be made: {error.strerror}"
+        raise StorageError(folder, problem) from error
 
 
 def _until_orphaned(stop: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     stop.set()
-
-
-def _remove(folder: str) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

@@ -28,6 +28,7 @@ from modoptic.twin._definition import Definition
 if TYPE_CHECKING:
     from modoptic.twin._twin import Twin
 
+Progress = Callable[[str, float], None]
 UInt16Image = npt.NDArray[np.uint16]
 
 _ILLUMINANTS = ((17, "A"), (21, "D65"))  # EXIF LightSource, ours
@@ -45,12 +46,12 @@ def measure_calibration(
     definition: Definition | str | Path,
     *,
     seed: int = 1,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Progress = lambda what, done: None,
 ) -> Calibration:
     """The calibration of one unit, measured on its frames with `modoptic.measure`.
 
-    Nothing is copied from the twin's parameters. Takes some seconds; ``progress`` gets a line for
-    each step. Raises what `Twin` raises.
+    Nothing is copied from the twin's parameters. Takes some seconds; ``progress`` is told what is
+    measured now and the share that is done. Raises what `Twin` raises.
     """
     from modoptic.twin._twin import Twin
 
@@ -58,17 +59,17 @@ def measure_calibration(
     twin = Twin(definition, cap, seed=seed, real_time=False, calibration=Calibration())
     twin.start()
     try:
-        progress("dark level and defects")
+        progress("dark level and defects", 0.0)
         black, defects = _darks(twin)
         dark_pairs = {gain: _dark_pair(twin, gain) for gain in _gains(twin.info)}
-        progress("noise")
+        progress("noise", 0.3)
         twin.set_scene(load_scene("flat")).join()
         noise = tuple(_noise(twin, gain, dark_pairs[gain]) for gain in dark_pairs)
-        progress("shading")
+        progress("shading", 0.5)
         shading = _shading(twin, black)
         colors: list[ColorCalibration] = []
-        for code, light in _ILLUMINANTS:
-            progress(f"colour under {light}")
+        for i, (code, light) in enumerate(_ILLUMINANTS):
+            progress(f"colour under {light}", 0.7 + 0.3 * i / len(_ILLUMINANTS))
             colors.append(_color(twin, code, light, black))
         return Calibration(
             unit=twin.info.id,

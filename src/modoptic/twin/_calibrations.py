@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -31,9 +32,16 @@ def definition_digest(definition: Definition) -> str:
 
 
 def calibration_of(
-    definition: Definition, info: CameraInfo, seed: int, cache_dir: Path | None
+    definition: Definition,
+    info: CameraInfo,
+    seed: int,
+    cache_dir: Path | None,
+    progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Calibration:
-    """The measured calibration of a unit, with its id in it."""
+    """The measured calibration of a unit, with its id in it.
+
+    ``progress`` is called where it is measured now, as `measure_calibration` says.
+    """
     digest = definition_digest(definition)
     name = f"{definition.name}-{seed}.json"
     shipped = resources.files("modoptic.twin").joinpath("calibrations", name)
@@ -49,7 +57,7 @@ def calibration_of(
             return msgspec.structs.replace(kept.calibration, unit=info.id)
     from modoptic.twin._calibrate import measure_calibration
 
-    calibration = measure_calibration(definition, seed=seed)
+    calibration = measure_calibration(definition, seed=seed, progress=progress)
     if cache_dir is not None:
         kept = KeptCalibration(definition=digest, seed=seed, calibration=calibration)
         with contextlib.suppress(StorageError):  # it is measured again the next time

@@ -43,6 +43,7 @@ class Twin:
     unit : serial number; by default made from the seed
     calibration : of this unit; by default the shipped one, or measured now (some seconds)
     cache_dir : where a calibration measured now is kept for the next time
+    progress : told what is measured and the share that is done, where it is measured now
 
     Raises
     ------
@@ -59,6 +60,7 @@ class Twin:
         unit: str | None = None,
         calibration: Calibration | None = None,
         cache_dir: Path | None = None,
+        progress: Callable[[str, float], None] = lambda what, done: None,
     ) -> None:
         self.definition = (
             definition if isinstance(definition, Definition) else load_definition(definition)
@@ -96,7 +98,7 @@ class Twin:
         self._announced: list[Settings] = []
         self._last: tuple[Settings, int, int] | None = None
         self.calibration = calibration or calibration_of(
-            self.definition, self.info, seed, cache_dir
+            self.definition, self.info, seed, cache_dir, progress
         )
 
     # --- what hands do

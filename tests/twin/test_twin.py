@@ -160,7 +160,7 @@ def test_neutral_patches_come_out_neutral_and_colours_near(twin: Twin) -> None:
         twin, Settings(readout="bin4", f_number=4.0, focus_distance_m=0.6, exposure_s=1 / 60)
     )
     camera = measure.patch_means(
-        frame.mosaic(), frame.meta.cfa, _patches(twin), frame.meta.black_level[0]
+        frame.mosaic(), frame.meta.cfa, _patches(twin.info, "bin4", 0.6), frame.meta.black_level[0]
     )
     forward = np.array(twin.calibration.colors[1].forward_matrix)
     xyz = camera / camera[20] @ forward.T

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from modoptic import measure
 from modoptic.calibration import Calibration, ColorCalibration, NoisePoint, Shading
-from modoptic.frame import Frame, Settings
+from modoptic.frame import Frame, Readout, Settings
 from modoptic.optics import LensState, solve
 from modoptic.pixels import pixel_format
 from modoptic.scenes import (
@@ -37,6 +37,10 @@ _LEVELS = (0.08, 0.2, 0.4, 0.6, 1.3)
 """Share of the range that photon transfer is taken at; the last one saturates."""
 _IRISES = (1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0)
 _CHART_M = 0.6
+_CHART_SHARE = 0.51
+"""How much of the frame the patches may fill: there the lens shades little."""
+_CHART_SIZE_M = 0.282, 0.188  # of 6 x 4 patches
+_PATCH_SIDE_MIN = 8  # pixels of the frame
 _PATCH_PITCH_M = 0.047  # of the classic chart
 _PATCH_USED_M = 0.022
 _STRIPS = 8
@@ -63,14 +67,14 @@ def measure_calibration(
         black, defects = _darks(twin)
         dark_pairs = {gain: _dark_pair(twin, gain) for gain in _gains(twin.info)}
         progress("noise", 0.3)
-        twin.set_scene(load_scene("flat")).join()
+        luminance = _luminance(twin)
         noise = tuple(_noise(twin, gain, dark_pairs[gain]) for gain in dark_pairs)
         progress("shading", 0.5)
         shading = _shading(twin, black)
         colors: list[ColorCalibration] = []
         for i, (code, light) in enumerate(_ILLUMINANTS):
             progress(f"colour under {light}", 0.7 + 0.3 * i / len(_ILLUMINANTS))
-            colors.append(_color(twin, code, light, black))
+            colors.append(_color(twin, code, light, luminance, black))
         return Calibration(
             unit=twin.info.id,
             colors=tuple(colors),
@@ -125,6 +129,27 @@ def _dark_pair(twin: Twin, gain: float) -> measure.PairStatistics:
     return measure.pair_statistics(_shoot(twin, settings), _shoot(twin, settings))
 
 
+def _luminance(twin: Twin) -> float:
+    """cd/m2 at which an even field stands before the lens, so that every level has its exposure.
+
+    100, or what lies nearest to it where the sensor's shortest or longest exposure asks for less or
+    more: a coarse photosite gathers a hundred times what a fine one does.
+    """
+    info = twin.info
+    settings = Settings(readout="full", region=_middle(info, 512), f_number=4.0)
+    # at the highest gain still the darkest level, wide open still the shading
+    shortest = info.exposure_min_s * max(0.6 * max(_gains(info)) / _LEVELS[0], 30.0)
+    longest = max(info.exposure_max_s / (4.0 * max(_LEVELS)), shortest)
+    luminance = 100.0
+    for _ in range(12):
+        twin.set_scene(load_scene("flat", luminance_cd_m2=luminance)).join()
+        reached = _exposure_for(twin, settings, 0.5)
+        if shortest <= reached <= longest:
+            break
+        luminance *= reached / min(max(reached, 1.2 * shortest), longest / 1.2)
+    return luminance
+
+
 def _noise(twin: Twin, gain: float, dark: measure.PairStatistics) -> NoisePoint:
     """From the green photosites of the rows that have red."""
     info = twin.info
@@ -168,18 +193,26 @@ def _shading(twin: Twin, black: float) -> tuple[Shading, ...]:
     for f_number in irises or [info.f_number_min]:
         settings = Settings(readout="bin4", f_number=f_number, focus_distance_m=np.inf)
         flat = _shoot(twin, _with(settings, _exposure_for(twin, settings, 0.7)))
-        results.append(measure.shading(flat, black, f_number=f_number, focus_distance_m=1e9))
+        block = min(32, min(flat.shape) // 8 // 2 * 2)
+        results.append(
+            measure.shading(flat, black, f_number=f_number, focus_distance_m=1e9, block=block)
+        )
     return tuple(results)
 
 
-def _color(twin: Twin, code: int, light: str, black: float) -> ColorCalibration:
+def _color(twin: Twin, code: int, light: str, luminance: float, black: float) -> ColorCalibration:
     info = twin.info
-    settings = Settings(readout="bin4", f_number=4.0, focus_distance_m=_CHART_M)
-    twin.set_scene(load_scene("colorchecker", light=light, distance_m=_CHART_M)).join()
+    distance_m = _chart_distance(info)
+    readout = _chart_readout(info, distance_m)
+    boxes = _patches(info, readout, distance_m)
+    settings = Settings(readout=readout, f_number=4.0, focus_distance_m=distance_m)
+    card = load_scene(
+        "colorchecker", light=light, distance_m=distance_m, luminance_cd_m2=2.0 * luminance
+    )
+    twin.set_scene(card).join()
     chart_s = _exposure_for(twin, settings, 0.7)
-    boxes = _patches(twin)
     chart = measure.patch_means(_shoot(twin, _with(settings, chart_s)), info.cfa, boxes, black)
-    twin.set_scene(load_scene("flat", light=light)).join()
+    twin.set_scene(load_scene("flat", light=light, luminance_cd_m2=luminance)).join()
     flat_s = _exposure_for(twin, settings, 0.7)
     flat = measure.patch_means(_shoot(twin, _with(settings, flat_s)), info.cfa, boxes, black)
     # what is left is reflectance times the colour of light and camera
@@ -195,14 +228,35 @@ def _color(twin: Twin, code: int, light: str, black: float) -> ColorCalibration:
     return measure.color_calibration(code, camera, xyz, white, neutral)
 
 
-def _patches(twin: Twin) -> list[tuple[int, int, int, int]]:
-    """Boxes of the 24 patches in a binned frame, from the nominal lens and the chart's distance."""
-    info = twin.info
-    mode = info.readout("bin4")
-    thin = solve(LensState(info.focal_length_mm, 4.0, _CHART_M))
-    magnification = thin.image_distance_m / (_CHART_M - thin.image_distance_m)
+def _chart_distance(info: CameraInfo) -> float:
+    """Where the chart stands, metres: the lens focuses on it and sees the patches within its share.
+
+    An object at magnification M is f (2 + M + 1 / M) from its image.
+    """
+    focal_m, pitch_m = info.focal_length_mm * 1e-3, info.pitch_um * 1e-6
+    sides = (info.sensor_width * pitch_m, info.sensor_height * pitch_m)
+    m = min(_CHART_SHARE * a / b for a, b in zip(sides, _CHART_SIZE_M, strict=True))
+    return max(_CHART_M, info.focus_min_m, focal_m * (2.0 + m + 1.0 / m))
+
+
+def _chart_readout(info: CameraInfo, distance_m: float) -> Readout:
+    """The smallest in which a patch has pixels enough."""
+    readouts: tuple[Readout, ...] = ("bin4", "bin2")
+    for readout in readouts:
+        if _patches(info, readout, distance_m)[0][2] >= _PATCH_SIDE_MIN:
+            return readout
+    return "full"
+
+
+def _patches(
+    info: CameraInfo, readout: Readout, distance_m: float
+) -> list[tuple[int, int, int, int]]:
+    """Boxes of the 24 patches in a frame, from the nominal lens and the chart's distance."""
+    mode = info.readout(readout)
+    thin = solve(LensState(info.focal_length_mm, 4.0, distance_m))
+    magnification = thin.image_distance_m / (distance_m - thin.image_distance_m)
     per_m = magnification / (info.pitch_um * 1e-6) * mode.width / info.sensor_width
-    side = int(_PATCH_USED_M * per_m) // 2 * 2
+    side = max(int(_PATCH_USED_M * per_m) // 2 * 2, 2)
     return [
         (
             int(mode.width / 2 + (i % 6 - 2.5) * _PATCH_PITCH_M * per_m - side / 2),

@@ -140,6 +140,26 @@ def test_whatever_fails_the_viewfinder_goes_on(finder, monkeypatch, caplog):
     assert told == ["who watches the viewfinder failed", "a frame of module cannot be shown"]
 
 
+def test_nothing_of_a_session_makes_the_pictures_of_the_next(finder, monkeypatch):
+    used = []
+    finder_of = Renderer.finder
+
+    def watched(renderer, *args):
+        used.append(renderer)
+        return finder_of(renderer, *args)
+
+    monkeypatch.setattr(Renderer, "finder", watched)
+    for number in (1, 2):
+        Arriving(finder, number).come()
+        ids(finder, 1)
+    finder.show(None)  # taken off
+    finder.show(finder.place)
+    Arriving(finder, 3).come()
+    ids(finder, 1)
+    assert used[0] is used[1]
+    assert used[2] is not used[0]
+
+
 def test_pictures_are_halved_where_that_is_enough(finder):
     for number, (looked_at, expected) in enumerate(
         ((None, (208, 156)), (105, (208, 156)), (104, (104, 78))), 1

@@ -75,6 +75,8 @@ class Finder(Generic[Place]):
         self._visible: Place | None = None
         self._looks: dict[Place, tuple[str, FinderLook]] = {}
         self._subscribers: tuple[Callable[[FinderFrame], None], ...] = ()
+        self._shows = 0
+        """How often it was said what to show: a camera that comes again is another one."""
         self._skipped = 0
         self._sequence = 0
         self._logged_s: dict[str, float] = {}
@@ -105,6 +107,7 @@ class Finder(Generic[Place]):
         """Show the frames from ``place`` alone."""
         with self._changed:
             self._visible = place
+            self._shows += 1
             self._drop(self._waiting)
             self._skipped = 0
 
@@ -142,7 +145,11 @@ class Finder(Generic[Place]):
         renderer = Renderer()
         with self._go_on("the viewfinder's kernels could not be loaded"):
             renderer.load()
+        shown = self._shows
         while (taken := self._take()) is not None:
+            if shown != self._shows:
+                # nothing of the session or camera before is used again
+                shown, renderer = self._shows, Renderer()
             with self._go_on(f"a frame of {taken[3]} cannot be shown"):
                 self._picture(renderer, *taken)
 

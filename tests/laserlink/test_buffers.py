@@ -12,7 +12,7 @@ import pytest
 from modoptic.errors import DetachedError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.laserlink import fill_pages, map_still, plain_memory
-from modoptic.laserlink._buffers import FinderPool
+from modoptic.laserlink._buffers import FinderPool, StillPool
 
 META = FrameMeta(width=16, height=64)
 
@@ -69,3 +69,20 @@ def test_nothing_of_a_session_that_is_over_is_used_again() -> None:
     pool.close()
     pool.give_back(memory)
     assert pool.take(4096).ctypes.data != place
+
+
+def test_the_memory_of_a_still_serves_the_next_of_its_session_only() -> None:
+    pool = StillPool()
+    first = pool.take(META, 1536)
+    fd = first.fd
+    first.release()
+    second, third = pool.take(META, 1536), pool.take(META, 1536)
+    assert second.fd == fd
+    second.release()
+    pool.forget()
+    third.data[:] = 7
+    third.release()  # it was read until now
+    fourth = pool.take(META, 1536)
+    assert not fourth.data.any()
+    fourth.release()
+    pool.close()

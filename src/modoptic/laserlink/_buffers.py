@@ -21,8 +21,9 @@ from modoptic.frame import Frame, FrameMeta, Settings
 from modoptic.source import CameraInfo
 
 SPARE_S: Final = 5.0
-"""How long the memory of a released still is kept for the next: a burst needs no fresh pages."""
+"""So long the memory of a released still is kept for the session's next: a burst needs no pages."""
 _EXPECTED_MAX: Final = 64 << 20
+"""Larger frames get their memory when they come: what a module says of itself may be nonsense."""
 
 
 class StillMemory:
@@ -83,6 +84,7 @@ class StillBuffer(_Crossing):
         self.size = self.data.size
         self._memory: StillMemory | None = memory
         self._stills = stills
+        self._session = stills.session
         self._before: Callable[[], None] | None = None
 
     def on_release(self, before: Callable[[], None]) -> None:
@@ -96,7 +98,7 @@ class StillBuffer(_Crossing):
                 self._before()
             self.fd = -1
             self.data = np.empty(0, np.uint8)
-            self._stills.give_back(memory)
+            self._stills.give_back(memory, self._session)
 
 
 def map_still(fd: int, meta: FrameMeta, *, rows_valid: int | None = None) -> Frame:
@@ -120,6 +122,8 @@ class StillPool:
         self._lock = threading.Lock()
         self._spares: list[tuple[float, StillMemory]] = []
         self._closed = False
+        self.session = 0
+        """Rises with each session, whose memory is used in no other."""
 
     def take(self, meta: FrameMeta, size: int) -> StillBuffer:
         with self._lock:
@@ -132,10 +136,10 @@ class StillPool:
         memory.fill_pages()
         return StillBuffer(meta, memory, self)
 
-    def give_back(self, memory: StillMemory) -> None:
+    def give_back(self, memory: StillMemory, session: int) -> None:
         with self._lock:
             same = [s for s in self._spares if s[1].size == memory.size]
-            if len(same) < 2 and not self._closed:
+            if len(same) < 2 and session == self.session and not self._closed:
                 self._spares.append((time.monotonic() + SPARE_S, memory))
                 return
         memory.close()
@@ -149,6 +153,12 @@ class StillPool:
         for _, memory in old:
             memory.close()
         return following
+
+    def forget(self) -> None:
+        """The session is over: nothing of its memory is used again."""
+        with self._lock:
+            self.session += 1
+        self.drop_old(float("inf"))
 
     def close(self) -> None:
         with self._lock:

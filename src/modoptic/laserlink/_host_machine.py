@@ -108,6 +108,7 @@ class Stills(Protocol):
     """Where memory for stills comes from; see `StillPool`."""
 
     def take(self, meta: FrameMeta, size: int) -> StillBuffer: ...
+    def forget(self) -> None: ...
 
 
 News = Callable[[HostListener], None]
@@ -715,6 +716,7 @@ class HostMachine:
             return
         for pool in session.pools.values():
             pool.close()
+        self._stills.forget()
         for incoming in session.arriving.values():
             incoming.frame.rows_arrived(incoming.rows())
             incoming.frame.fail(why)

@@ -56,6 +56,7 @@ TILT_LIMIT_DEG: Final = 3.0
 _PACKETS_A_TURN: Final = 8
 _PROGRESS_STEP: Final = 0.01
 _EXPECTED: Final = 3
+"""Finder frames whose memory is there when the sensor starts."""
 
 
 class _Power:

@@ -437,7 +437,8 @@ def open(  # noqa: A001
     ----------
     camera : name or TOML file of a definition, or the address of a module that runs already
         (``memory:/...`` or ``tcp://127.0.0.1:port``)
-    scene : ``studio``, ``motorcycle``, ``colorchecker``, ``chart``, or a picture file
+    scene : ``studio``, ``motorcycle``, ``colorchecker``, ``chart``, ``flat``, or a picture file;
+        the charts take a light: ``colorchecker@F11`` (see `scenes.illuminant`)
     depth : depth map for a picture file
     seed : of the unit and its noise; the same seed gives the same picture
     replay : raw files to play instead of simulating

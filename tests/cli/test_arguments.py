@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modoptic.cli import main
+from modoptic.scenes import ILLUMINANTS, scene_names
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,17 @@ def test_refused_by_name(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert ended.value.code == 2
     option = next(word for word in arguments if word.startswith("--"))
     assert f"argument {option}" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", [("shoot",), ("demo",), ("module", "serve")])
+def test_help_lists_scenes_and_lights(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main((*command, "--help"))
+    said = "".join(capsys.readouterr().out.split())  # lines break at hyphens too
+    for name in (*scene_names(), *ILLUMINANTS):
+        assert name in said
 
 
 def test_info_goes_on_after_a_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

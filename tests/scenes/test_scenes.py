@@ -17,6 +17,7 @@ from modoptic.scenes import (
     Layer,
     RasterLayer,
     Scene,
+    illuminant,
     load_scene,
     luminance,
     scene_names,
@@ -211,6 +212,18 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         load_scene("colorchecker", light="moon")
     with pytest.raises(SettingError):
         load_scene("studio", depth=tmp_path / "depth.png")
+
+
+def test_a_chart_stands_in_the_light_that_was_asked_for() -> None:
+    scene = load_scene("colorchecker@F11")
+    assert scene.title == "ColorChecker under F11"
+    white = surfaces(scene)[0].basis[0]
+    assert np.allclose(white / white.sum(), illuminant("F11") / illuminant("F11").sum())
+    assert load_scene("chart@3200K").metadata["light"].startswith("3200K")
+    with pytest.raises(SettingError, match="F11, LED-B1"):
+        load_scene("colorchecker@candle")
+    with pytest.raises(SettingError, match="colorchecker, chart, flat"):
+        load_scene("studio@A")
 
 
 def test_warm_runs_every_kind() -> None:

@@ -25,6 +25,12 @@ from modoptic.scenes import (
         ("D50", 0.34567, 0.35850),
         ("D65", 0.31272, 0.32903),
         ("E", 0.33333, 0.33333),
+        # CIE 15:2018, tables 10.2 and 12.2
+        ("F2", 0.3721, 0.3751),
+        ("F7", 0.3129, 0.3292),
+        ("F11", 0.3805, 0.3769),
+        ("LED-B1", 0.4560, 0.4078),
+        ("LED-B3", 0.3756, 0.3723),
     ],
 )
 def test_chromaticity_of_illuminants(name: str, x: float, y: float) -> None:

@@ -72,6 +72,7 @@ def test_hands_move_dock_ring_line_and_scene(served: tuple[Hands, Twin, FakeDock
     assert state["line"] is None and state["definition"] == "phone-1inch"
     assert state["scene"] == "flat" and "studio" in state["scenes"]
     assert state["focus_distance_m"] is None and state["title"] == twin.info.title
+    hands.set_scene("chart@A")
     hands.set_scene("chart")
 
 

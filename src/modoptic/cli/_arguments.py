@@ -71,13 +71,20 @@ def _whole(text: str, largest: int) -> int:
     return value
 
 
+SCENE_HELP = (
+    "studio, motorcycle, the charts colorchecker, chart and flat, or a picture of yours "
+    "(default: studio). The charts take a light, as in colorchecker@F11: A, D50, D55, D65, E, F2, "
+    "F7, F11, LED-B1, LED-B3, or a temperature such as 3200K (default: D65)"
+)
+
+
 def add_scene(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what stands before the lens")
     group.add_argument(
         "--scene",
         default="studio",
         metavar="NAME|PICTURE",
-        help="studio, motorcycle, colorchecker, chart, or a picture of yours (default: studio)",
+        help=SCENE_HELP,
     )
     group.add_argument("--depth", metavar="PICTURE", help="depth map for a picture of yours")
     group.add_argument(

@@ -56,6 +56,7 @@ _SCENES: dict[str, Callable[..., Scene]] = {
     "chart": _charts.chart,
     "flat": _charts.flat,
 }
+_LIT = ("colorchecker", "chart", "flat")
 
 
 def scene_names() -> tuple[str, ...]:
@@ -73,7 +74,8 @@ def load_scene(
 
     Parameters
     ----------
-    name_or_path : one of `scene_names`, or the path of any picture that Pillow reads
+    name_or_path : one of `scene_names`, or the path of any picture that Pillow reads; light may
+        follow a name: ``colorchecker@A``, ``chart@3200K``
     depth : map of the same size as the picture: a ``.npy`` in metres, or a picture (white near)
     options : ``colorchecker``, ``chart``, ``flat``: ``light`` (see `illuminant`),
         ``luminance_cd_m2``, ``distance_m``; ``chart``: ``angle_degrees``; a picture:
@@ -84,6 +86,13 @@ def load_scene(
     PictureError : not a picture, damaged, too large, or a depth map of another size
     SettingError : an option that the scene does not have or with an impossible value
     """
+    name, at, light = str(name_or_path).partition("@")
+    if at and name in _SCENES:
+        if name not in _LIT:
+            expected = f"light of one's own for {', '.join(_LIT)} alone"
+            raise SettingError("scene", str(name_or_path), expected)
+        illuminant(light)
+        name_or_path, options = name, {**options, "light": light}
     make = _SCENES.get(str(name_or_path))
     if make is not None and depth is not None:
         raise SettingError(

@@ -21,7 +21,9 @@ WAVELENGTHS_NM: Spectrum = np.arange(380.0, 781.0, 5.0)
 LUMINOUS_EFFICACY = 683.002
 """lm/W at 555 nm (SI Brochure, 9th edition, with V(lambda) in air)."""
 
-ILLUMINANTS = ("A", "D50", "D55", "D65", "E")
+LAMPS = ("F2", "F7", "F11", "LED-B1", "LED-B3")
+"""Cool white, daylight and three-band fluorescent lamps; warm and cool white LEDs."""
+ILLUMINANTS = ("A", "D50", "D55", "D65", "E", *LAMPS)
 
 
 @functools.cache
@@ -94,10 +96,11 @@ def daylight(kelvin: float) -> Spectrum:
 
 
 def illuminant(name: str | float) -> Spectrum:
-    """Relative spectrum of ``A``, ``D50``, ``D55``, ``D65``, ``E`` or of a black body in kelvin.
+    """Relative spectrum of one of `ILLUMINANTS`, or of a black body in kelvin (``3200K``).
 
     Standard illuminant A is Planck's law at 2848 K with c2 = 1.435e7 nm K (CIE 15). D50, D55 and
-    D65 are CIE daylight at the nominal temperature times 1.4388 / 1.4380.
+    D65 are CIE daylight at the nominal temperature times 1.4388 / 1.4380. F2, F7, F11, LED-B1 and
+    LED-B3 are lamps as tabulated in CIE 15:2018.
 
     Raises
     ------
@@ -109,6 +112,9 @@ def illuminant(name: str | float) -> Spectrum:
         return _planck(WAVELENGTHS_NM, 2848.0, 1.435e7)
     if name == "E":
         return np.ones_like(WAVELENGTHS_NM)
+    if name in LAMPS:
+        lamps, values = _table("lamps.csv")
+        return np.ascontiguousarray(values[:, lamps.index(name)])
     if name in ILLUMINANTS:
         return daylight(float(name[1:]) * 100.0 * 1.4388 / 1.4380)
     try:

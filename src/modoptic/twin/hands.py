@@ -154,7 +154,7 @@ class HandsServer:
             return _refusal(f"{request.do} failed: {error}")
 
     def _set_scene(self, name: str) -> None:
-        if name not in scene_names():
+        if name.partition("@")[0] not in scene_names():
             raise SettingError("scene", name, ", ".join(scene_names()), "hands")
         self._twin.set_scene(name)
 

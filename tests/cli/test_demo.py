@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -152,13 +153,33 @@ def test_addresses_that_cannot_be_used_are_refused_with_the_reason(
 
 def test_module_and_host_in_two_commands(tmp_path: Path) -> None:
     ready = '{"address"'
-    arguments = ("module", "serve", "tcp://127.0.0.1:0", "--scene", "chart")
+    hands = str(tmp_path / "hands.sock")
+    arguments = ("module", "serve", "tcp://127.0.0.1:0", "--scene", "chart", "--hands", hands)
     with corridor(*arguments, home=tmp_path / "a", ready=ready) as module:
         address = json.loads(module.ready_line)["address"]
         more = ("--no-browser", "--port", "0", "--gallery", str(tmp_path / "photos"))
+        more = (*more, "--hands", hands, "--built-in")
         with corridor("host", "--connect", address, *more, home=tmp_path / "b") as host:
 
-            def active() -> bool:
-                return httpx.get(f"{host.url}/api/state").json()["state"]["active"] is not None
+            def state() -> dict[str, Any]:
+                return httpx.get(f"{host.url}/api/state").json()
 
-            wait_until(active, 15, "the phone to show the module")
+            def module_active() -> bool:
+                now = state()["state"]
+                active = [c for c in now["cameras"] if c["id"] == now["active"]]
+                return bool(active) and not active[0]["built_in"]
+
+            wait_until(module_active, 15, "the phone to show the module")
+            assert len(state()["state"]["cameras"]) == 2
+            assert state()["state"]["hands"] is True
+            family = _family(host.process.pid)
+            assert host.interrupt() == 0
+            wait_until(_all_gone(family), 10, "every process to end")
+
+
+def test_hands_that_are_not_there_are_named(command: Command, tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "none.sock")
+    run = command("host", "--connect", "tcp://127.0.0.1:1", "--hands", nowhere, "--no-browser")
+    assert run.returncode == 1
+    assert nowhere in run.stderr
+    assert "Traceback" not in run.stderr

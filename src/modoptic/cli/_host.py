@@ -13,12 +13,20 @@ def add(commands: Commands) -> None:
         help="run the phone side and connect it to modules",
         description="Run the phone side - viewfinder, gallery - and connect it to modules that "
         "were started with 'modoptic module serve'.",
-        epilog="example:\n  modoptic module serve tcp://127.0.0.1:8036 &\n"
-        "  modoptic host --connect tcp://127.0.0.1:8036",
+        epilog="example:\n  modoptic module serve tcp://127.0.0.1:8036 --hands /tmp/hands.sock &\n"
+        "  modoptic host --connect tcp://127.0.0.1:8036 --hands /tmp/hands.sock",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--connect", action="append", required=True, metavar="ADDRESS", help="may be given twice"
+    )
+    parser.add_argument(
+        "--hands",
+        metavar="PATH",
+        help="socket that the module was started with; the page then moves the module",
+    )
+    parser.add_argument(
+        "--built-in", action="store_true", help="give the phone its own camera, as demo does"
     )
     add_storage(parser)
     add_server(parser)
@@ -34,7 +42,17 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
     print("modoptic host: connecting to " + ", ".join(args.connect), flush=True)
     from modoptic.cli._phone import run_phone
+    from modoptic.devices import start_device
+    from modoptic.twin.hands import Hands
 
-    return run_phone(args, modules=args.connect, built_in=None, hands=None)
+    if args.hands:
+        Hands(args.hands).state()  # says so where nobody is there
+    with ExitStack() as closing:
+        built_in = None
+        if args.built_in:
+            built_in = closing.enter_context(start_device("phone-1inch")).address
+        return run_phone(args, modules=args.connect, built_in=built_in, hands=args.hands)

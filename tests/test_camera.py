@@ -111,3 +111,9 @@ def test_a_camera_begins_with_what_it_has(tmp_path: Path) -> None:
     raw = shot.save(tmp_path / "a.dng")
     with modoptic.open(replay=(str(raw),), real_time=False) as cam:
         assert cam.capture().result(30).meta.settings.f_number == pytest.approx(1.63)
+
+
+def test_a_module_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modoptic.camera, "READY_WITHIN_S", 0.3)
+    with pytest.raises(DetachedError, match=r"nowhere\.sock: nothing answered within 0\.3 s"):
+        modoptic.open("memory:/tmp/nowhere.sock")

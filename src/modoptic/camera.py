@@ -197,8 +197,8 @@ class Camera:
         self._link = HostEnd(address, self._listener)
         self._link.start()
         if not self._listener.is_ready.wait(READY_WITHIN_S) or self._listener.manifest is None:
-            self.close()
             why = self._listener.gone or f"nothing answered within {READY_WITHIN_S:g} s"
+            self.close()
             raise DetachedError(f"{address}: {why}")
         self._manifest = self._listener.manifest
         info = self.info

@@ -26,7 +26,16 @@ def _run(*arguments: str, cwd: Path) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("name", ["01_shoot_and_develop", "02_iris_and_depth", "03_raw_numbers"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "01_shoot_and_develop",
+        "02_iris_and_depth",
+        "03_raw_numbers",
+        "06_how_sharp",
+        "07_characterise_a_sensor",
+    ],
+)
 def test_example(name: str, tmp_path: Path) -> None:
     assert _run(str(EXAMPLES / f"{name}.py"), cwd=tmp_path)
 

@@ -13,20 +13,22 @@ from modoptic.measure import slanted_edge
 
 _ERF = np.vectorize(erf)
 FINE = 12
+HEIGHT, WIDTH = 120, 80
 
 
-def edge(
-    sigma: float, degrees: float, height: int = 120, width: int = 80
-) -> npt.NDArray[np.float64]:
-    """A Gaussian edge averaged over square pixels, each of 12 x 12 points."""
+def across(degrees: float) -> npt.NDArray[np.float64]:
+    """Distance of each point of each pixel from an edge tilted by ``degrees``."""
     parts = (np.arange(FINE) + 0.5) / FINE - 0.5
-    y = np.arange(height)[:, None] + np.tile(parts, height).reshape(height, FINE)
-    x = np.arange(width)[:, None] + np.tile(parts, width).reshape(width, FINE)
+    y = (np.arange(HEIGHT)[:, None] + parts).reshape(-1, 1)
+    x = (np.arange(WIDTH)[:, None] + parts).reshape(1, -1)
     t = np.radians(degrees)
-    across = (x.reshape(1, -1) - width / 2 + 0.2) * np.cos(t)
-    across = across - (y.reshape(-1, 1) - height / 2) * np.sin(t)
-    light = 100 + 50 * _ERF(across / sigma / 2**0.5)
-    return light.reshape(height, FINE, width, FINE).mean((1, 3))
+    return (x - WIDTH / 2 + 0.2) * np.cos(t) - (y - HEIGHT / 2) * np.sin(t)
+
+
+def edge(sigma: float, degrees: float) -> npt.NDArray[np.float64]:
+    """A Gaussian edge averaged over square pixels, each of 12 x 12 points."""
+    light = 100 + 50 * _ERF(across(degrees) / sigma / 2**0.5)
+    return light.reshape(HEIGHT, FINE, WIDTH, FINE).mean((1, 3))
 
 
 def true_half(sigma: float, degrees: float) -> float:
@@ -46,6 +48,23 @@ def test_half_response_of_a_blur_and_a_pixel(sigma: float, degrees: float) -> No
     for turned in (picture, picture.T[::-1]):
         found = slanted_edge(turned, method="corrected").sfr50
         assert found == pytest.approx(expected, rel=0.005 if expected <= 0.4 else 0.01)
+
+
+@pytest.mark.parametrize("lambda_n", [0.6, 1.0, 2.0])
+def test_half_response_of_diffraction_with_its_wide_skirt(lambda_n: float) -> None:
+    """An Airy disc of cut-off 1 / lambda N; its skirt lies beyond any window."""
+    f = (np.arange(4000) + 0.5) / 4000 / lambda_n
+    nu = f * lambda_n
+    mtf = 2 / np.pi * (np.arccos(nu) - nu * np.sqrt(1 - nu**2))
+    d = np.linspace(-90, 90, 14401)
+    step = 0.5 + 4 * f[0] * (np.sin(2 * np.pi * d[:, None] * f[None]) / (2 * np.pi * f)) @ mtf
+    light = np.interp(across(6.0), d, 100 + 100 * step)
+    picture = light.reshape(HEIGHT, FINE, WIDTH, FINE).mean((1, 3))
+    t = np.radians(6.0)
+    response = mtf * np.sinc(f * np.cos(t)) * np.sinc(f * np.sin(t))
+    expected = float(np.interp(-0.5, -response, f))
+    # at 2 pixels 1.3 % of the light falls beyond the picture itself
+    assert slanted_edge(picture, method="corrected").sfr50 == pytest.approx(expected, rel=0.013)
 
 
 def test_noise_moves_it_by_what_it_says() -> None:

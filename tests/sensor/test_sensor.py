@@ -123,31 +123,38 @@ def test_a_region_has_the_pattern_of_its_place() -> None:
     np.testing.assert_array_equal(region, whole[40:168, 100:228])
 
 
-def test_every_form_of_light_gives_the_same_mean() -> None:
-    ideal = IdealSensor(SPEC)
-    shot = Shot(exposure_s=0.01)
-    cells = np.random.default_rng(2).uniform(1e3, 7e5, (3, 16, 32)).astype(np.float32)
-    mosaic = np.empty((32, 64), np.float32)
+def at_photosites(cells: np.ndarray, side: int) -> np.ndarray:
+    """Each colour of a mosaic between the samples in the middle of its cells."""
+    _, rows, columns = cells.shape
+    out = np.empty((side * rows, side * columns))
+    across = (np.arange(side * columns) + 0.5) / side - 0.5
+    down = (np.arange(side * rows) + 0.5) / side - 0.5
+    planes = [
+        np.array([
+            np.interp(down, np.arange(rows), column)
+            for column in np.array([np.interp(across, np.arange(columns), r) for r in plane]).T
+        ]).T
+        for plane in cells
+    ]  # fmt: skip
     for (dy, dx), c in {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 2}.items():
-        mosaic[dy::2, dx::2] = cells[c]
-    form = pixel_format("BayerRG12p")
-    views = [
-        unpack(ideal.expose_all(light, shot).reshape(-1), form, 32, 64).astype(int)
-        for light in (mosaic, cells, compact(mosaic))
-    ]
-    expected = np.minimum(np.minimum(mosaic * 0.01, 8180) * 0.47 + 256, 4095)
-    for view in views:
-        assert np.abs(view - expected).max() <= 0.6
+        out[dy::2, dx::2] = planes[c][dy::2, dx::2]
+    return out.astype(np.float32)
 
 
-def test_a_coarse_light_is_that_of_larger_cells() -> None:
+@pytest.mark.parametrize("side", [2, 4])
+def test_every_form_of_light_gives_the_same_mean(side: int) -> None:
     ideal, shot = IdealSensor(SPEC), Shot(exposure_s=0.01)
     cells = np.random.default_rng(2).uniform(1e3, 7e5, (3, 16, 32)).astype(np.float32)
-    coarse = np.empty((64, 128 * 3 // 2), np.uint8)
-    for rows in ((0, 30), (30, 64)):
-        ideal.expose(cells, shot, coarse, rows)
-    fine = ideal.expose_all(cells.repeat(2, axis=1).repeat(2, axis=2), shot)
-    np.testing.assert_array_equal(coarse, fine)
+    mosaic = at_photosites(cells, side)
+    height, width = mosaic.shape
+    form = pixel_format("BayerRG12p")
+    expected = np.minimum(np.minimum(mosaic * 0.01, 8180) * 0.47 + 256, 4095)
+    for light in (mosaic, cells, compact(mosaic)):
+        packed = np.empty((height, width * 3 // 2), np.uint8)
+        for rows in ((0, 11), (11, height)):
+            ideal.expose(light, shot, packed, rows)
+        view = unpack(packed.reshape(-1), form, height, width).astype(int)
+        assert np.abs(view - expected).max() <= 0.6
 
 
 def test_defects_stand_out_where_they_are_and_grow_with_time() -> None:

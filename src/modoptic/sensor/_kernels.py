@@ -7,6 +7,7 @@ thread, and alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,18 @@ def _pack(values: UInt16Array, bits: int, out: UInt8Array) -> None:
 
 
 @_jit
+def _between(
+    above: FloatArray, below: FloatArray, part: float, factor: float, line: FloatArray
+) -> None:
+    """A row between two rows, times ``factor``; one value more at each end."""
+    a, b = np.float32((1.0 - part) * factor), np.float32(part * factor)
+    middle = line[1:]
+    for i in range(above.size):
+        middle[i] = a * above[i] + b * below[i]
+    line[0], line[above.size + 1] = line[1], line[above.size]
+
+
+@_jit
 def read_preview(
     light: FloatArray,
     planes: npt.NDArray[np.int64],
@@ -128,26 +141,40 @@ def read_preview(
     values: UInt16Array,
     out: UInt8Array,
 ) -> None:
-    """Rows of a mosaic whose cells each see one sample of ``light`` (3, h, w).
+    """Rows of a mosaic from ``light`` (3, h, w), whose samples lie in the middle of cells.
 
-    A cell is 2 x 2 or 4 x 4 pixels, as the length of ``charge`` tells. ``planes`` (2, 2) and
-    ``factors`` (2, 2): channel and electrons per unit of light by position; ``charge`` and
-    ``values``: scratch rows; ``out`` (rows, row bytes).
+    A cell is 2 x 2 or 4 x 4 pixels, as the length of ``charge`` tells; each pixel sees the light of
+    its own place, between four samples: one of the whole cell would shift red against blue.
+    ``planes`` (2, 2) and ``factors`` (2, 2): channel and electrons per unit of light by position;
+    ``charge`` and ``values``: scratch rows; ``out`` (rows, row bytes).
     """
     cells = light.shape[2]
     large = charge.size == 4 * cells
+    side = 4 if large else 2
+    left, right = np.empty(cells + 2, np.float32), np.empty(cells + 2, np.float32)
+    eighth, quarter, three = np.float32(0.125), np.float32(0.25), np.float32(0.375)
     for y in range(first, end):
-        left = light[planes[y & 1, 0], y >> 2 if large else y >> 1]
-        right = light[planes[y & 1, 1], y >> 2 if large else y >> 1]
-        p, q = factors[y & 1, 0], factors[y & 1, 1]
+        place = (y + 0.5) / side - 0.5
+        above = math.floor(place)
+        part = place - above
+        below = min(above + 1, light.shape[1] - 1)
+        above = max(above, 0)
+        for k, line in enumerate((left, right)):
+            plane = light[planes[y & 1, k]]
+            _between(plane[above], plane[below], part, factors[y & 1, k], line)
+        before, here, after = left, left[1:], right[2:]
+        there = right[1:]
         if large:
+            behind, ahead = right, left[2:]
             for i in range(cells):
-                charge[4 * i] = charge[4 * i + 2] = left[i] * p
-                charge[4 * i + 1] = charge[4 * i + 3] = right[i] * q
+                charge[4 * i] = here[i] + three * (before[i] - here[i])
+                charge[4 * i + 1] = there[i] + eighth * (behind[i] - there[i])
+                charge[4 * i + 2] = here[i] + eighth * (ahead[i] - here[i])
+                charge[4 * i + 3] = there[i] + three * (after[i] - there[i])
         else:
             for i in range(cells):
-                charge[2 * i] = left[i] * p
-                charge[2 * i + 1] = right[i] * q
+                charge[2 * i] = here[i] + quarter * (before[i] - here[i])
+                charge[2 * i + 1] = there[i] + quarter * (after[i] - there[i])
         _digitise(charge, x0, y0 + y, charge.size, normal, keys, model, values)
         _pack(values, bits, out[y])
 

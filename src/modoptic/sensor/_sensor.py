@@ -105,7 +105,7 @@ Light = FloatArray | CompactLight
 """Mean electrons a second for each pixel of the readout.
 
 Either a mosaic (height, width), as float32 or compact, or three channels (3, height / n, width / n)
-whose every sample lights a cell of n x n pixels of the mosaic; n is 2 or 4.
+whose every sample lies in the middle of a cell of n x n pixels of the mosaic; n is 2 or 4.
 """
 
 

@@ -22,17 +22,19 @@ class HangUp(Exception):
 
 
 class Wake:
-    """Wakes a thread that waits in poll; an eventfd."""
+    """Wakes a thread that waits in poll; an eventfd. Any thread may set it, also after `close`."""
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()
 
     def fileno(self) -> int:
         return self._fd
 
     def set(self) -> None:
-        if self._fd >= 0:
-            os.eventfd_write(self._fd, 1)
+        with self._lock:  # a number that was closed meanwhile may be another file's by now
+            if self._fd >= 0:
+                os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:
         try:
@@ -41,9 +43,10 @@ class Wake:
             return
 
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        with self._lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
 
 
 BEAT_S: Final = 0.1

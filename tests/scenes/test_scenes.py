@@ -228,3 +228,18 @@ def test_a_chart_stands_in_the_light_that_was_asked_for() -> None:
 
 def test_warm_runs_every_kind() -> None:
     assert list(warm())
+
+
+def test_a_layer_is_sampled_through_the_distortion() -> None:
+    warp = np.array([-0.02, 0.01, -0.003])
+    x, y, step = 0.31, 0.22, 0.0005
+    q = x * x + y * y
+    bent = 1.0 + q * (warp[0] + q * (warp[1] + q * warp[2]))
+    seen = 0
+    for layer in surfaces(load_scene("studio")) + surfaces(load_scene("motorcycle")):
+        here, there = np.empty((4, 1, 1), np.float32), np.empty((4, 1, 1), np.float32)
+        layer.sample(UNIT, LENS_M, x, y, step, here, warp)
+        layer.sample(UNIT, LENS_M, x * bent, y * bent, step, there)
+        np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6)
+        seen += bool(there[3, 0, 0] > 0)
+    assert seen >= 3

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
+from modoptic.scenes._scene import STRAIGHT
 from modoptic.scenes._spectra import Spectrum
 
 FloatArray = npt.NDArray[np.float32]
@@ -62,9 +63,10 @@ def _sample(
     cy: float,
     decode: FloatArray,
     matrix: FloatArray,
-    tx0: float,
-    ty0: float,
+    x0: float,
+    y0: float,
     step: float,
+    warp: npt.NDArray[np.float64],
     out: FloatArray,
 ) -> None:
     """Bilinear, as `Layer.sample`.
@@ -73,12 +75,17 @@ def _sample(
     unit of tangent, (cx, cy) the pixel position on the axis.
     """
     value = np.empty(4, np.float32)
+    k1, k2, k3 = warp[0], warp[1], warp[2]
     for i in range(out.shape[1]):
-        y = (ty0 + i * step) * per_tangent + cy
-        fy = math.floor(y)
-        ry = y - fy
+        sy = y0 + i * step
         for j in range(out.shape[2]):
-            x = (tx0 + j * step) * per_tangent + cx
+            sx = x0 + j * step
+            q = sx * sx + sy * sy
+            bent = (1.0 + q * (k1 + q * (k2 + q * k3))) * per_tangent
+            y = sy * bent + cy
+            fy = math.floor(y)
+            ry = y - fy
+            x = sx * bent + cx
             fx = math.floor(x)
             rx = x - fx
             value[:] = 0.0
@@ -286,10 +293,11 @@ class RasterLayer:
         self,
         matrix: FloatArray,
         lens_m: float,
-        tx0: float,
-        ty0: float,
+        x0: float,
+        y0: float,
         step: float,
         out: FloatArray,
+        warp: npt.NDArray[np.float64] = STRAIGHT,
     ) -> None:
         wanted = math.log2(max(step * self.pixels_per_tangent, 1.0))
         level = min(int(wanted + 0.5), len(self._mips) - 1)
@@ -299,5 +307,5 @@ class RasterLayer:
         _sample(
             *self._mips[level], height >> level, width >> level,
             self.pixels_per_tangent * scale, width * 0.5 * scale - 0.5,
-            height * 0.5 * scale - 0.5, DECODE, matrix, tx0, ty0, step, out,
+            height * 0.5 * scale - 0.5, DECODE, matrix, x0, y0, step, warp, out,
         )  # fmt: skip

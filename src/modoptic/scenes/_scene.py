@@ -21,6 +21,8 @@ FloatArray = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
 NO_ITEMS = np.zeros((1, 8), np.float32)
+STRAIGHT: npt.NDArray[np.float64] = np.zeros(3, np.float64)
+"""Of a lens without distortion; see `Layer.sample`."""
 NO_ATLAS = (np.zeros(4, np.uint8), np.array([[0, 2, 2], [0, 2, 2]], np.int64))
 
 
@@ -49,15 +51,18 @@ class Layer(Protocol):
         self,
         matrix: FloatArray,
         lens_m: float,
-        tx0: float,
-        ty0: float,
+        x0: float,
+        y0: float,
         step: float,
         out: FloatArray,
+        warp: npt.NDArray[np.float64] = STRAIGHT,
     ) -> None:
         """Fill ``out`` (4, h, w): premultiplied channels and coverage.
 
-        Channels are ``matrix`` (3, 3) times the coefficients. Sample (i, j) looks along
-        (tx0 + j step, ty0 + i step) and averages over a square of that step.
+        Channels are ``matrix`` (3, 3) times the coefficients. Sample (i, j) lies at s = (x0 + j
+        step, y0 + i step) of the sensor, in units of the distance from the lens, and averages over
+        a square of that step. It looks along s (1 + k1 q + k2 q^2 + k3 q^3) with q = s^2, where
+        ``warp`` (3,) holds k1 to k3, the lens' radial distortion.
         """
         ...
 
@@ -95,16 +100,17 @@ class ShadedLayer:
         self,
         matrix: FloatArray,
         lens_m: float,
-        tx0: float,
-        ty0: float,
+        x0: float,
+        y0: float,
         step: float,
         out: FloatArray,
+        warp: npt.NDArray[np.float64] = STRAIGHT,
     ) -> None:
         params = np.zeros(8, np.float32)
         params[: len(self.params)] = self.params
         _shaders.shade_layer(
             self.kind, self.flat, float(self.distance_m), lens_m, *self.center_m,
-            params, self.items, self.atlas[0], self.atlas[1], matrix, tx0, ty0, step, out,
+            params, self.items, self.atlas[0], self.atlas[1], matrix, x0, y0, step, warp, out,
         )  # fmt: skip
 
 

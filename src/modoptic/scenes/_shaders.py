@@ -727,27 +727,33 @@ def shade_layer(
     atlas: npt.NDArray[np.uint8],
     levels: npt.NDArray[np.int64],
     matrix: FloatArray,
-    tx0: float,
-    ty0: float,
+    x0: float,
+    y0: float,
     step: float,
+    warp: npt.NDArray[np.float64],
     out: FloatArray,
 ) -> None:
-    """Premultiplied channels and coverage of a layer on a grid of view directions.
+    """Premultiplied channels and coverage of a layer on a grid of points of the sensor.
 
     ``out`` is (4, h, w): three channels = matrix (3, 3) times the layer's coefficients, and the
-    coverage 0..1. The sample (i, j) looks along (tx0 + j step, ty0 + i step, 1) from ``lens``
-    metres before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a
-    flat one (``flat``) lies ``distance`` below the axis.
+    coverage 0..1. Where sample (i, j) looks, ``Layer.sample`` says; it does so from ``lens`` metres
+    before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a flat
+    one (``flat``) lies ``distance`` below the axis.
     """
+    k1, k2, k3 = warp[0], warp[1], warp[2]
     for i in range(out.shape[1]):
-        ty = ty0 + i * step
-        away = distance - lens
-        if flat:
-            away = distance / ty if ty > 1e-6 else 1e9
-        fp = step * away
-        v = ty * away - oy
+        y = y0 + i * step
         for j in range(out.shape[2]):
-            u = (tx0 + j * step) * away - ox
+            x = x0 + j * step
+            q = x * x + y * y
+            bent = 1.0 + q * (k1 + q * (k2 + q * k3))
+            ty = y * bent
+            away = distance - lens
+            if flat:
+                away = distance / ty if ty > 1e-6 else 1e9
+            fp = step * away
+            v = ty * away - oy
+            u = x * bent * away - ox
             if kind == 0:
                 r = g = b = a = 1.0
                 if params[0] > 0.0:

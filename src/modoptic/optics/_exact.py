@@ -21,8 +21,9 @@ _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
-_BLUR_STEP = 0.25
-"""Kernels of a slanted layer are made for blur discs so far apart, in points of the level."""
+_BLUR_STEPS = (0.5, 1.0)
+"""Kernels of a slanted layer are made for blur discs so far apart, in points of the level: of the
+finest, and of others, where discs are larger."""
 _CELL_UM = 760.0
 _CELL_STEPS = 256
 """Cells have this side, or so many samples where those lie far apart."""
@@ -166,7 +167,7 @@ class ExactView:
         if b == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
-            quantum = _BLUR_STEP * step
+            quantum = _BLUR_STEPS[min(level, 1)] * step
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:

@@ -28,8 +28,8 @@ DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
 
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
-_FINEST = 0.02
-"""The pupil is sampled at least so finely, of its radius."""
+_FINE, _FINEST = 0.032, 0.01
+"""The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
 AXIS: DoubleArray = np.array([0.0, 1.0])
 NODES_NM: DoubleArray = np.array([435.83, 486.13, 546.07, 587.5618, 632.8, 680.0])
 """Wavelengths at which an ideal lens is looked at: spectral lines of the optical shop."""
@@ -130,6 +130,7 @@ class Pupil(ABC):
         size: int,
         turn: DoubleArray = AXIS,
         nodes: tuple[int, ...] | None = None,
+        finest: float = _FINE,
     ) -> ComplexArray:
         """Transfer function of the lens alone, complex64 (wavelengths, size, size // 2 + 1).
 
@@ -148,7 +149,7 @@ class Pupil(ABC):
         # points so close that the picture of the pupil has room for all that it spreads
         longest = float(self.wavelengths_nm.max()) * 1e-3
         room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
-        spacing = min(float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room), _FINEST)
+        spacing = min(float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room), finest)
         opened = np.empty(
             (math.ceil((v.max() - v.min()) / spacing) + 1,
              math.ceil((u.max() - u.min()) / spacing) + 1), np.float32
@@ -192,14 +193,13 @@ class Pupil(ABC):
         bend = self.bend(shape, inverse_depth)
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
         out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
-        landed = np.empty((size, size), np.float32)
+        landed = np.empty((len(nodes), size, size), np.float32)
         rays = int(np.clip(3.0 * abs(self.blur_um(inverse_depth)) / step_um, 40, 512))
-        for n, k in enumerate(nodes):
-            _pupil_kernels.throw(
-                shape.box, rays, turn, shape.opd_um[k], bend, *_opening(shape, self.blades),
-                step_um, landed,
-            )  # fmt: skip
-            out[n] = cast(ComplexArray, fft.rfft2(landed))
+        _pupil_kernels.throw(
+            shape.box, rays, turn, shape.opd_um[list(nodes)], bend,
+            *_opening(shape, self.blades), step_um, landed,
+        )  # fmt: skip
+        out[:] = cast(ComplexArray, fft.rfft2(landed, axes=(1, 2)))
         # each ray was shared between its neighbours
         fy = np.asarray(fft.fftfreq(size), np.float64)[:, None]
         fx = np.asarray(fft.rfftfreq(size), np.float64)[None, :]
@@ -218,7 +218,7 @@ class Pupil(ABC):
             shape = self.shape(radius_um)
             bend = self.bend(shape, self.thin.inverse_focus)
             reaches[radius_um] = max(
-                _pupil_kernels.landing(shape.box, opd, bend, *_opening(shape, self.blades))[0]
+                _pupil_kernels.landing(shape.box, opd, bend, *_opening(shape, self.blades))
                 for opd in (shape.opd_um[0], shape.opd_um[-1])
             )
         return reaches[radius_um] + 0.55 * abs(self.blur_um(inverse_depth))
@@ -241,7 +241,11 @@ class Pupil(ABC):
         for i, f in enumerate(frequency):
             # one window whose first frequency is the one asked for
             size = 8
-            both = np.abs(self.otf(radius_um, inverse_depth, 1.0 / (max(f, 1e-9) * size), size))
+            both = np.abs(
+                self.otf(
+                    radius_um, inverse_depth, 1.0 / (max(f, 1e-9) * size), size, finest=_FINEST
+                )
+            )
             across[:, i], along[:, i] = both[:, 1, 0], both[:, 0, 1]
         return across, along
 

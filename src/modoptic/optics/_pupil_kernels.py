@@ -241,6 +241,35 @@ def transform(picture: ComplexArray, lags: DoubleArray, scale: float, out: Compl
 
 
 @_jit
+def _slope(
+    x: float, y: float, opd: DoubleArray, defocus: DoubleArray
+) -> tuple[float, float]:  # fmt: skip
+    """Derivatives of `_path` by x and y."""
+    u = x * x
+    by_u = by_y = 0.0
+    power = 1.0
+    for i in range(opd.shape[0]):
+        row = row_y = 0.0
+        for j in range(opd.shape[1] - 1, -1, -1):
+            row_y = row_y * y + row
+            row = row * y + opd[i, j]
+        by_y += power * row_y
+        if i + 1 < opd.shape[0]:
+            row = 0.0
+            for j in range(opd.shape[1] - 1, -1, -1):
+                row = row * y + opd[i + 1, j]
+            by_u += (i + 1) * power * row
+        power *= u
+    amount, qx, qy, tilt, sine = defocus[0], defocus[1], defocus[2], defocus[3], defocus[4]
+    if qx > 0.0:
+        return 2.0 * x * by_u + amount * sine * sine * qx * x, by_y + amount * sine**2 * qy * y
+    c0 = math.sqrt(1.0 - tilt * tilt)
+    a, b = sine * x, tilt + sine * y
+    c = math.sqrt(max(1.0 - a * a - b * b, 1e-6))
+    return 2.0 * x * by_u + amount * sine * a / c, by_y + amount * sine * (b / c - tilt / c0)
+
+
+@_jit
 def throw(
     box: DoubleArray,
     count: int,
@@ -257,17 +286,16 @@ def throw(
 ) -> None:
     """Throw ``count`` x ``count`` rays through ``box`` and add up where they land.
 
-    ``out`` (m, m) has its origin at [0, 0] and wraps round, as transforms have it; its sum is 1.
+    ``opd`` (n, i, j) and ``out`` (n, m, m) are for n wavelengths; the latter has its origin at
+    [0, 0] and wraps round, as transforms have it. Each adds up to 1.
     """
-    sine = defocus[4]
-    size = out.shape[0]
+    size = out.shape[1]
     hx, hy = (box[1] - box[0]) / count, (box[3] - box[2]) / count
     h = math.sqrt(hx * hy)
     inner = outline.min() - h
-    d = 1e-3
     out[:] = np.float32(0.0)
     total = 0.0
-    scale = 1.0 / (2.0 * d * sine * step_um)
+    scale = -1.0 / (defocus[4] * step_um)
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
         for j in range(count):
@@ -276,24 +304,25 @@ def throw(
             if part <= 0.0:
                 continue
             part = min(part, 1.0)
-            across = scale * (_path(x - d, y, opd, defocus) - _path(x + d, y, opd, defocus))
-            along = scale * (_path(x, y - d, opd, defocus) - _path(x, y + d, opd, defocus))
-            u = -across * turn[1] + along * turn[0]
-            v = across * turn[0] + along * turn[1]
-            fu, fv = math.floor(u), math.floor(v)
-            ru, rv = u - fu, v - fv
-            iu, iv = int(fu) % size, int(fv) % size
-            ju, jv = (iu + 1) % size, (iv + 1) % size
-            out[iv, iu] += np.float32(part * (1.0 - ru) * (1.0 - rv))
-            out[iv, ju] += np.float32(part * ru * (1.0 - rv))
-            out[jv, iu] += np.float32(part * (1.0 - ru) * rv)
-            out[jv, ju] += np.float32(part * ru * rv)
             total += part
+            for n in range(out.shape[0]):
+                across, along = _slope(x, y, opd[n], defocus)
+                across *= scale
+                along *= scale
+                u = -across * turn[1] + along * turn[0]
+                v = across * turn[0] + along * turn[1]
+                fu, fv = math.floor(u), math.floor(v)
+                ru, rv = u - fu, v - fv
+                iu, iv = int(fu) % size, int(fv) % size
+                ju, jv = iu + 1, iv + 1
+                ju = 0 if ju == size else ju
+                jv = 0 if jv == size else jv
+                out[n, iv, iu] += np.float32(part * (1.0 - ru) * (1.0 - rv))
+                out[n, iv, ju] += np.float32(part * ru * (1.0 - rv))
+                out[n, jv, iu] += np.float32(part * (1.0 - ru) * rv)
+                out[n, jv, ju] += np.float32(part * ru * rv)
     if total > 0.0:
-        scale = np.float32(1.0 / total)
-        for i in range(size):
-            for j in range(size):
-                out[i, j] *= scale
+        out *= np.float32(1.0 / total)
 
 
 @_jit
@@ -306,22 +335,16 @@ def landing(
     blades: float,
     outline: DoubleArray,
     middle: DoubleArray,
-) -> tuple[float, float]:
-    """Farthest landing of a ray from its origin, and the path from peak to valley, um."""
+) -> float:
+    """Farthest landing of a ray from its origin, um."""
     count = 24
     inner = outline.min()
-    far, low, high = 0.0, 1e30, -1e30
-    d = 1e-3
-    sine = defocus[4]
+    far = 0.0
     for i in range(count):
         y = box[2] + (i + 0.5) / count * (box[3] - box[2])
         for j in range(count):
             x = box[0] + (j + 0.5) / count * (box[1] - box[0])
-            if _inside(x, y, iris, radius, blades, outline, middle, inner) < 0.0:
-                continue
-            path = _path(x, y, opd, defocus)
-            low, high = min(low, path), max(high, path)
-            a = (_path(x + d, y, opd, defocus) - _path(x - d, y, opd, defocus)) / (2.0 * d * sine)
-            b = (_path(x, y + d, opd, defocus) - _path(x, y - d, opd, defocus)) / (2.0 * d * sine)
-            far = max(far, math.sqrt(a * a + b * b))
-    return far, max(high - low, 0.0)
+            if _inside(x, y, iris, radius, blades, outline, middle, inner) >= 0.0:
+                a, b = _slope(x, y, opd, defocus)
+                far = max(far, math.sqrt(a * a + b * b) / defocus[4])
+    return far

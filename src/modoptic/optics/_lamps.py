@@ -1,4 +1,4 @@
-"""Lamps as the quick view draws them: round images with radial profiles."""
+"""Lamps as the quick view draws them: radial profiles, stretched to the pupil's outline."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.optics._lens import ThinLens
+from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import Bulbs
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+
+_AZIMUTHS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,8 @@ class LampImages:
     reach: FloatArray
     profile: FloatArray
     channels: FloatArray
+    rims: FloatArray
+    """(n, azimuths): how far the blur disc reaches from x on, of the round one's radius."""
 
 
 def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
@@ -37,12 +41,12 @@ def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
     return r**2 * a + s**2 * b - 0.5 * np.sqrt(np.clip(kite, 0, None))
 
 
-def image_lamps(bulbs: Bulbs, thin: ThinLens) -> LampImages:
+def image_lamps(bulbs: Bulbs, pupil: Pupil) -> LampImages:
     """Each lamp's disc spread over its blur disc (the exact overlap) and by diffraction.
 
     The latter is taken as Gaussian; every profile keeps the lamp's light exactly.
     """
-    lamps = bulbs.lamps
+    lamps, thin = bulbs.lamps, pupil.thin
     away = lamps.position_m[:, 2] - thin.image_distance_m
     radius = np.maximum(lamps.radius_m / away, 1e-9)
     blur = np.maximum(0.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus), 1e-9)
@@ -65,10 +69,32 @@ def image_lamps(bulbs: Bulbs, thin: ThinLens) -> LampImages:
     h = spacing[:, None]
     total = 2.0 * np.pi * np.sum(h * (r * (a + b) / 2.0 + h * (a / 6.0 + b / 3.0)), axis=1)
     profile *= (np.pi * radius**2 / total)[:, None]
+    place = np.stack([pupil.seen(t) for t in lamps.position_m[:, :2] / away[:, None]])
+    side = np.where(1.0 / away > thin.inverse_focus, 1.0, -1.0)
+    rims = np.stack([_rim(pupil, xy, s) for xy, s in zip(place, side, strict=True)])
+    # the light is the same: what the pupil loses, shading takes
+    profile /= np.mean(rims**2, axis=1)[:, None]
     return LampImages(
-        (lamps.position_m[:, 0] / away).astype(np.float32),
-        (lamps.position_m[:, 1] / away).astype(np.float32),
+        place[:, 0].astype(np.float32),
+        place[:, 1].astype(np.float32),
         reach.astype(np.float32),
         profile.astype(np.float32),
         bulbs.channels.astype(np.float32),
+        rims.astype(np.float32),
     )
+
+
+def _rim(pupil: Pupil, place: DoubleArray, side: float) -> DoubleArray:
+    """Radii of the blur disc at even azimuths from x on; ``side`` is -1 beyond the focus."""
+    far = float(np.hypot(*place))
+    turn = place / far if far > 1e-9 else np.array([0.0, 1.0])
+    # in steps, so that lamps share the pupil's outline
+    step_um = 250.0
+    um = round(far * pupil.thin.image_distance_m * 1e6 / step_um) * step_um
+    across, along = side * pupil.blur_rim(um).T.astype(np.float64)
+    u = -across * turn[1] + along * turn[0]
+    v = across * turn[0] + along * turn[1]
+    azimuth = np.arctan2(v, u) % (2.0 * np.pi)
+    order = np.argsort(azimuth)
+    wanted = 2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
+    return np.interp(wanted, azimuth[order], np.hypot(u, v)[order], period=2.0 * np.pi)

@@ -13,7 +13,7 @@ from modoptic.optics import _kernels
 from modoptic.optics._lamps import LampImages
 from modoptic.optics._lens import line_spread
 from modoptic.optics._pupil import Pupil
-from modoptic.optics._sources import Cached
+from modoptic.optics._sources import Cached, moved_out
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -22,6 +22,9 @@ _OPAQUE = 1e-3
 """A share of light below this, left behind what is in front, is not traced further."""
 _DETAIL = 5.0
 """A layer is taken at the coarsest points of which so many fit into its blur disc."""
+_BLOCK = 128
+"""Points of the preview across which the blur disc has one shape."""
+_RIMS, _SPAN_ROWS = 12, 41
 _AIRY_FROM = 0.6
 """Diffraction counts from so much of the distance of those points on."""
 
@@ -34,6 +37,10 @@ class QuickView:
     ) -> None:
         self.thin, self.sources, self.tx, self.ty = pupil.thin, sources, tx, ty
         self.step = float(tx[1] - tx[0])
+        corner = math.hypot(float(np.abs(tx).max()), float(np.abs(ty).max()))
+        self._far = np.linspace(0.0, corner, _RIMS)
+        um = pupil.thin.image_distance_m * 1e6
+        self._rims = np.stack([pupil.blur_rim(float(r) * um) for r in self._far])
         self._taps: dict[float, FloatArray] = {}
 
     def _line_spread(self, step: float) -> FloatArray | None:
@@ -55,12 +62,21 @@ class QuickView:
         for source in reversed(self.sources):
             if isinstance(source, LampImages):
                 _kernels.add_lamps(
-                    source.x, source.y, source.reach, source.profile, source.channels,
+                    source.x, source.y, source.reach, source.profile, source.channels, source.rims,
                     tx.astype(np.float32), ty.astype(np.float32), light, passing, self.step,
                 )  # fmt: skip
             elif self._under(source, ty, light, passing):
                 break
         return light
+
+    def _spans(self, tx: DoubleArray, ty: float) -> FloatArray:
+        """Shapes of the blur disc at places of a row, for `_kernels.blur_iris`."""
+        far = np.maximum(np.hypot(tx, ty), 1e-12)
+        turns = np.stack([tx / far, np.broadcast_to(ty / far, tx.shape)], axis=1)
+        parts = np.interp(far, self._far, np.arange(_RIMS))
+        spans = np.empty((tx.size, _SPAN_ROWS, 2), np.float32)
+        _kernels.spans_of(self._rims, turns.astype(np.float32), parts.astype(np.float32), spans)
+        return spans
 
     def _under(
         self, source: Cached, ty: DoubleArray, light: FloatArray, passing: FloatArray
@@ -78,7 +94,7 @@ class QuickView:
         taps = self._line_spread(step * scale)
         spread = 0 if taps is None else taps.size // 2
 
-        left, top, right, bottom = source.layer.bounds(thin.image_distance_m)
+        left, top, right, bottom = moved_out(source.layer.bounds(thin.image_distance_m))
         edge = 0.5 * most + (spread + 2.0) * step * scale
         j0, j1 = np.searchsorted(tx, (left - edge, right + edge))
         i0, i1 = np.searchsorted(ty, (top - edge, bottom + edge))
@@ -90,8 +106,9 @@ class QuickView:
         jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
         width, height = int(jx[-1] - jx[0]) + 2, int(iy[-1] - iy[0]) + 2
         row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale
-        radii = 0.5 * thin.iris_m * np.abs(a + b * row_t - thin.inverse_focus) / (step * scale)
-        disc = math.ceil(radii.max()) + 2 if radii.max() > 0.3 else 0
+        radii = 0.5 * thin.iris_m * (a + b * row_t - thin.inverse_focus) / (step * scale)
+        largest = float(np.abs(radii).max())
+        disc = math.ceil(1.1 * largest) + 2 if largest > 0.3 else 0
 
         margin = disc + spread
         span = int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
@@ -104,7 +121,11 @@ class QuickView:
             wide = np.empty((4, height + 2 * spread, width + 2 * spread), np.float32)
             if spread:
                 radii = np.pad(radii, spread, mode="edge")
-            _kernels.blur_disc(image, radii.astype(np.float32), disc, wide)
+            parts = max(round(wide.shape[2] * step / (_BLOCK * self.step)), 1)
+            at = (np.arange(parts) + 0.5) / parts
+            row = 0.5 * float(ty[i0] + ty[i1 - 1])
+            spans = self._spans(tx[j0] + at * (tx[j1 - 1] - tx[j0]), row)
+            _kernels.blur_iris(image, radii.astype(np.float32), spans, disc, wide)
             image = wide
         if taps is not None:
             out = np.empty((4, height, width), np.float32)

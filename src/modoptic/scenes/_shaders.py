@@ -750,7 +750,10 @@ def shade_layer(
             ty = y * bent
             away = distance - lens
             if flat:
-                away = distance / ty if ty > 1e-6 else 1e9
+                if ty < 1e-4:  # at the horizon and above
+                    out[:, i, j] = np.float32(0.0)
+                    continue
+                away = distance / ty
             fp = step * away
             v = ty * away - oy
             u = x * bent * away - ox

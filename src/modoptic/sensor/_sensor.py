@@ -63,6 +63,8 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Standard deviation of the dark level between photosites."""
     defects_per_million: float = 0.0
     """Photosites with extra dark current."""
+    diffusion_um: float = 0.0
+    """Standard deviation of how far charge wanders before it is gathered, a Gaussian."""
     base_iso: float
     gain_max: float
     exposure_min_s: float

@@ -563,8 +563,11 @@ def expose_color(
     last = table.shape[1] - 2
     for i in range(light.shape[1]):
         yy = y[i] * y[i]
-        for c in range(3):
-            for j in range(light.shape[2]):
-                at = (x[j] * x[j] + yy) * per
-                k = min(int(at), last)
-                light[c, i, j] *= table[c, k] + (at - k) * (table[c, k + 1] - table[c, k])
+        r, g, b = light[0, i], light[1, i], light[2, i]
+        for j in range(light.shape[2]):
+            at = (x[j] * x[j] + yy) * np.float32(per)
+            k = min(int(at), last)
+            t = at - np.float32(k)
+            r[j] *= table[0, k] + t * (table[0, k + 1] - table[0, k])
+            g[j] *= table[1, k] + t * (table[1, k + 1] - table[1, k])
+            b[j] *= table[2, k] + t * (table[2, k + 1] - table[2, k])

@@ -113,14 +113,15 @@ class Pupil(ABC):
         return NODES_NM
 
     def seen(self, tangent: DoubleArray) -> DoubleArray:
-        """Where on the sensor, in units of its distance, a direction (2,) is seen.
+        """Where on the sensor, in units of its distance, directions (..., 2) are seen.
 
         Far beyond any picture the distortion is not known; it is taken as at its limit.
         """
         place = tangent
         for _ in range(6):
-            q = min(float(place @ place), _WARPED_TO)
-            place = tangent / (1.0 + float(np.polyval([*self.warp[::-1], 0.0], q)))
+            q = np.minimum((place * place).sum(axis=-1, keepdims=True), _WARPED_TO)
+            k1, k2, k3 = self.warp
+            place = tangent / (1.0 + q * (k1 + q * (k2 + q * k3)))
         return place
 
     def _warp(self) -> DoubleArray:

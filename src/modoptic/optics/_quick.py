@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.optics import _kernels
-from modoptic.optics._lamps import LampImages
+from modoptic.optics._lamps import LampImages, Rims
 from modoptic.optics._lens import line_spread
 from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import Cached, moved_out
@@ -24,7 +24,7 @@ _DETAIL = 5.0
 """A layer is taken at the coarsest points of which so many fit into its blur disc."""
 _BLOCK = 128
 """Points of the preview across which the blur disc has one shape."""
-_RIMS, _SPAN_ROWS = 12, 41
+_SPAN_ROWS = 41
 _AIRY_FROM = 0.6
 """Diffraction counts from so much of the distance of those points on."""
 
@@ -33,14 +33,12 @@ class QuickView:
     """One lens setting and one preview size: renders strips of it, from several threads."""
 
     def __init__(
-        self, pupil: Pupil, sources: Sequence[Cached | LampImages], tx: DoubleArray, ty: DoubleArray
-    ) -> None:
+        self, pupil: Pupil, rims: Rims, sources: Sequence[Cached | LampImages],
+        tx: DoubleArray, ty: DoubleArray,
+    ) -> None:  # fmt: skip
         self.thin, self.sources, self.tx, self.ty = pupil.thin, sources, tx, ty
         self.step = float(tx[1] - tx[0])
-        corner = math.hypot(float(np.abs(tx).max()), float(np.abs(ty).max()))
-        self._far = np.linspace(0.0, corner, _RIMS)
-        um = pupil.thin.image_distance_m * 1e6
-        self._rims = np.stack([pupil.blur_rim(float(r) * um) for r in self._far])
+        self._rims = rims
         self._taps: dict[float, FloatArray] = {}
 
     def _line_spread(self, step: float) -> FloatArray | None:
@@ -54,10 +52,9 @@ class QuickView:
         taps = self._taps[step]
         return None if taps.size == 1 else taps
 
-    def strip(self, first: int, end: int) -> FloatArray:
-        """(3, end - first, w): light before shading, from near to far."""
+    def strip(self, first: int, end: int, light: FloatArray) -> None:
+        """Add rows of light before shading to ``light`` (3, end - first, w), from near to far."""
         tx, ty = self.tx, self.ty[first:end]
-        light = np.zeros((3, len(ty), len(tx)), np.float32)
         passing = np.ones((len(ty), len(tx)), np.float32)
         for source in reversed(self.sources):
             if isinstance(source, LampImages):
@@ -67,15 +64,13 @@ class QuickView:
                 )  # fmt: skip
             elif self._under(source, ty, light, passing):
                 break
-        return light
 
     def _spans(self, tx: DoubleArray, ty: float) -> FloatArray:
         """Shapes of the blur disc at places of a row, for `_kernels.blur_iris`."""
-        far = np.maximum(np.hypot(tx, ty), 1e-12)
-        turns = np.stack([tx / far, np.broadcast_to(ty / far, tx.shape)], axis=1)
-        parts = np.interp(far, self._far, np.arange(_RIMS))
+        place = np.stack([tx, np.broadcast_to(ty, tx.shape)], axis=1)
+        turns, parts = self._rims.at(place)
         spans = np.empty((tx.size, _SPAN_ROWS, 2), np.float32)
-        _kernels.spans_of(self._rims, turns.astype(np.float32), parts.astype(np.float32), spans)
+        _kernels.spans_of(self._rims.table, turns, parts, spans)
         return spans
 
     def _under(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -251,13 +251,32 @@ class RasterLayer:
     pixels_per_tangent: float
     size: tuple[int, int]
     """(height, width)."""
+    shift_m: tuple[float, float] = (0.0, 0.0)
+    """How far the picture's middle lies to the right of and below the axis."""
 
     def inverse_depth(self, lens_m: float) -> tuple[float, float]:
         return 1.0 / (self.depth_m - lens_m), 0.0
 
     def bounds(self, lens_m: float) -> Box:
         """About the covered pixels; without end on a side where they reach the edge."""
-        return self._box
+        away = self.depth_m - lens_m
+        left, top, right, bottom = self._box
+        x, y = (shift / away for shift in self.shift_m)
+        return left + x, top + y, right + x, bottom + y
+
+    def moved(self, x_m: float, y_m: float, z_m: float) -> RasterLayer:
+        """The same object so much farther to the right, down and away."""
+        depth = self.depth_m + z_m
+        x, y = self.shift_m
+        other = replace(
+            self,
+            depth_m=depth,
+            pixels_per_tangent=self.pixels_per_tangent * depth / self.depth_m,
+            shift_m=(x + x_m, y + y_m),
+        )
+        # the pixels are the same, so are their halved copies
+        vars(other)["_mips"] = self._mips
+        return other
 
     @functools.cached_property
     def _box(self) -> Box:
@@ -304,8 +323,10 @@ class RasterLayer:
         height, width = self.size
         # a picture's own directions were seen from the sensor plane's origin, near enough
         scale = 0.5**level
+        per = self.pixels_per_tangent / (self.depth_m - lens_m)
+        x, y = width * 0.5 - per * self.shift_m[0], height * 0.5 - per * self.shift_m[1]
         _sample(
             *self._mips[level], height >> level, width >> level,
-            self.pixels_per_tangent * scale, width * 0.5 * scale - 0.5,
-            height * 0.5 * scale - 0.5, DECODE, matrix, x0, y0, step, warp, out,
+            self.pixels_per_tangent * scale, x * scale - 0.5, y * scale - 0.5, DECODE,
+            matrix, x0, y0, step, warp, out,
         )  # fmt: skip

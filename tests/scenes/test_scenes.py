@@ -154,10 +154,15 @@ def test_a_picture_of_a_phone_takes_a_small_multiple_of_its_pixels(
     # what stands before the slope is where it was, and at its own distance, not at a mean
     nearest = layers[-1]
     assert nearest.depth_m == pytest.approx(0.4, rel=0.01)
-    per = layers[0].pixels_per_tangent
-    left, top, right, bottom = np.array(nearest.bounds(LENS_M)) * per * (1600 / width)
-    assert np.allclose((left, right), (400 - 800, 700 - 800), atol=6)
-    assert np.allclose((top, bottom), (300 - 600, 500 - 600), atol=6)
+    step = width / 1600 / layers[0].pixels_per_tangent
+    cover = np.empty((4, 1200, 1600), np.float32)
+    nearest.sample(UNIT, LENS_M, -799.5 * step, -599.5 * step, step, cover)
+    rows, columns = np.nonzero(cover[3] > 0.5)
+    edges = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+    assert np.allclose(edges, (400, 700, 300, 500), atol=2)
+    left, top, right, bottom = np.array(nearest.bounds(LENS_M)) / step
+    assert left <= 400 - 800 and top <= 300 - 600
+    assert np.allclose((right, bottom), (700 - 800, 500 - 600), atol=6)
 
 
 def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,6 +292,8 @@ def hdr_scene(
             "panorama", basis, rgb, away, math.radians(yaw_degrees), math.radians(pitch_degrees)
         )
         scale = f"true: all round, {360 / width:.2f} degrees a pixel, smooth between"
+        if width < 8192:
+            scale += "; for light and colour, not for sharpness"
     else:
         away = 2.0 if distance_m is None else distance_m
         whole = np.concatenate([rgb, np.ones_like(rgb[..., :1])], axis=2)

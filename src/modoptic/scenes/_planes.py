@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
+from modoptic.scenes._raster import WIDEST, ends
 from modoptic.scenes._scene import STRAIGHT, Box, FloatArray
 from modoptic.scenes._spectra import Spectrum
 
@@ -91,7 +92,7 @@ class PlanesLayer:
         return 1.0 / (self.depth_m - lens_m), 0.0
 
     def bounds(self, lens_m: float) -> Box:
-        """About the covered pixels; without end on a side where they reach the edge."""
+        """About the covered pixels, and without end where their mirror images can be seen."""
         away = self.depth_m - lens_m
         left, top, right, bottom = self._box
         x, y = (shift / away for shift in self.shift_m)
@@ -100,15 +101,13 @@ class PlanesLayer:
     @functools.cached_property
     def _box(self) -> Box:
         cover = self.planes[..., -1] > 0
-        ends: list[tuple[float, float]] = []
+        found: list[tuple[float, float]] = []
         for axis in (0, 1):
             used = np.flatnonzero(cover.any(axis=axis))
             size = cover.shape[1 - axis]
             first, last = (int(used[0]), int(used[-1])) if used.size else (size, 0)
-            low = -math.inf if first == 0 else (first - 2 - size / 2) / self.pixels_per_tangent
-            high = math.inf if last == size - 1 else (last + 2 - size / 2) / self.pixels_per_tangent
-            ends.append((low, high))
-        (left, right), (top, bottom) = ends
+            found.append(ends(first, last, size, self.pixels_per_tangent, WIDEST[axis]))
+        (left, right), (top, bottom) = found
         return left, top, right, bottom
 
     @functools.cached_property

@@ -26,6 +26,9 @@ Box = tuple[float, float, float, float]
 
 Table = npt.NDArray[np.int32]
 
+WIDEST = 0.78, 0.60
+"""Half the view of the widest lens here, 8.7 mm on 13.1 x 9.8 mm, with some room for blur."""
+
 _BITS = 6
 TILE = 1 << _BITS
 
@@ -236,6 +239,20 @@ def cut(
                 tiles[at, i, j, 3] = 255
 
 
+def ends(
+    first: int, last: int, size: int, per_tangent: float, widest: float
+) -> tuple[float, float]:
+    """From where to where, in tangents, a row holds pixels ``first`` to ``last`` of ``size``.
+
+    It has no end on a side where they reach the edge, or where their mirror image can be seen.
+    """
+    half, seen = size / 2, widest * per_tangent
+    low = -math.inf if first == 0 or half + first < seen else (first - 2 - half) / per_tangent
+    rest = size - 1 - last
+    high = math.inf if rest == 0 or half + rest < seen else (last + 2 - half) / per_tangent
+    return low, high
+
+
 @dataclass(frozen=True, eq=False)
 class RasterLayer:
     """A picture at one depth; beyond its edges it goes on as its mirror image."""
@@ -258,7 +275,7 @@ class RasterLayer:
         return 1.0 / (self.depth_m - lens_m), 0.0
 
     def bounds(self, lens_m: float) -> Box:
-        """About the covered pixels; without end on a side where they reach the edge."""
+        """About the covered pixels, and without end where their mirror images can be seen."""
         away = self.depth_m - lens_m
         left, top, right, bottom = self._box
         x, y = (shift / away for shift in self.shift_m)
@@ -287,9 +304,7 @@ class RasterLayer:
             at = (place[:, axis, None] * TILE + np.arange(TILE))[used]
             size = self.size[axis]
             first, last = (int(at.min()), int(at.max())) if at.size else (size, 0)
-            low = -math.inf if first == 0 else (first - 2 - size / 2) / self.pixels_per_tangent
-            high = math.inf if last == size - 1 else (last + 2 - size / 2) / self.pixels_per_tangent
-            found.append((low, high))
+            found.append(ends(first, last, size, self.pixels_per_tangent, WIDEST[1 - axis]))
         (left, right), (top, bottom) = found
         return left, top, right, bottom
 

@@ -883,11 +883,12 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
         for octave in range(count):
             top = largest / 2.0**octave
             if top < 0.5 * fp:
-                # nothing of the finer octaves is seen singly
-                found[hits, 0] = 0.5
-                found[hits, 1] = 1.0 - math.exp(-share * (count - octave))
-                found[hits, 2] = found[hits, 3] = found[hits, 4] = 0.34
-                hits += 1
+                # nothing of the finer octaves is seen singly: veils between the larger discs
+                for veil in range(4):
+                    found[hits, 0] = 0.25 * veil + 0.125
+                    found[hits, 1] = 1.0 - math.exp(-0.25 * share * (count - octave))
+                    found[hits, 2] = found[hits, 3] = found[hits, 4] = 0.34
+                    hits += 1
                 break
             # the mean of r^2 over the octave is 2 ln 2 / 3 of the largest
             cell = top * math.sqrt(math.pi * 0.46210 / share)
@@ -901,11 +902,15 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
                 for x in range(left, right + 1):
                     sx, sy = x + 12289 * seed, y + 24593 * seed
                     dx = (x + _hash(sx, sy)) * cell - u
+                    if abs(dx) > top + 0.5 * fp:
+                        continue
                     dy = (y + _hash(sx + 1009, sy)) * cell - v
+                    if abs(dy) > top + 0.5 * fp:
+                        continue
                     # radii as r^-3 between top / 2 and top
                     radius = top / math.sqrt(1.0 + 3.0 * _hash(sx, sy + 2003))
                     cover = _inside(radius - math.sqrt(dx * dx + dy * dy), fp)
-                    if cover > 0.0 and hits < 47:
+                    if cover > 0.0 and hits < 44:
                         tone = 0.04 + 0.60 * _hash(sx + 3001, sy)
                         hue = 2.0 * math.pi * _hash(sx, sy + 4001)
                         found[hits, 0] = _hash(sx + 5003, sy + 11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -183,8 +184,10 @@ def test_dead_leaves_look_alike_at_every_scale() -> None:
     power = np.abs(np.fft.fft2((image - image.mean()) * np.hanning(512)[:, None] * np.hanning(512)))
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(512), np.fft.fftfreq(512)))
     edges = np.geomspace(0.02, 0.25, 8)
-    ring = [float((power[(radius >= a) & (radius < b)] ** 2).mean()) for a, b in
-            zip(edges[:-1], edges[1:], strict=True)]  # fmt: skip
+    ring = [
+        float((power[(radius >= low) & (radius < high)] ** 2).mean())
+        for low, high in itertools.pairwise(edges)
+    ]
     slope = np.polyfit(np.log(np.sqrt(edges[1:] * edges[:-1])), np.log(ring), 1)[0]
     assert -3.2 < slope < -1.8
 

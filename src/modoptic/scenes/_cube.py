@@ -146,7 +146,13 @@ def load_cube(path: str | Path) -> tuple[SpectralCube, npt.NDArray[np.float64] |
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream:
+            size = sum(entry.file_size for entry in zipfile.ZipFile(stream).infolist())
+            if size > 9 * MAX_PIXELS:
+                limit = 9 * MAX_PIXELS // 1_000_000
+                problem = f"{size // 1_000_000} MB are too many; scale it down to {limit} MB"
+                raise PictureError(path, problem)
+            archive = np.load(stream, allow_pickle=False)
             names = set(archive.files)
             radiant = {"radiance", "photons"} & names
             if "wavelengths_nm" not in names or len(radiant) != 1:
@@ -162,9 +168,6 @@ def load_cube(path: str | Path) -> tuple[SpectralCube, npt.NDArray[np.float64] |
         raise PictureError(path, "there is no such file; give a .npz file") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
         raise PictureError(path, f"not a spectral cube that can be read ({error})") from error
-    if values.ndim == 3 and values.size > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
-        raise PictureError(path, f"{values.size} values are too many; give at most {limit} million")
     try:
         make = SpectralCube if kind == "radiance" else SpectralCube.from_photons
         cube = make(nm, values)

@@ -91,8 +91,9 @@ class HandShake:
         ------
         SettingError : times that are not finite
         """
-        angle = self._omega * _times(t_s)[:, None, None] + self._phase
-        return (self._rate / self._omega * np.sin(angle)).sum(axis=2)
+        time, size = _times(t_s), self._rate / self._omega
+        axes = zip(self._omega, self._phase, size, strict=True)
+        return np.stack([np.sin(np.outer(time, w) + phase) @ a for w, phase, a in axes], axis=1)
 
     def rates(self, t_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(n, 6) of n times: rad/s about and m/s along the axes of `Pose`.
@@ -101,8 +102,9 @@ class HandShake:
         ------
         SettingError : times that are not finite
         """
-        angle = self._omega * _times(t_s)[:, None, None] + self._phase
-        return (self._rate * np.cos(angle)).sum(axis=2)
+        time, size = _times(t_s), np.broadcast_to(self._rate, self._omega.shape)
+        axes = zip(self._omega, self._phase, size, strict=True)
+        return np.stack([np.cos(np.outer(time, w) + phase) @ a for w, phase, a in axes], axis=1)
 
     def path_um(
         self, t_s: npt.ArrayLike, focal_length_mm: float, *, distance_m: float = math.inf,

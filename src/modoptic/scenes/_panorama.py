@@ -170,7 +170,7 @@ def _read_exr(path: Path) -> tuple[FloatArray, float | None]:
             right, bottom = (int(v) for v in file.header()["dataWindow"][1])
         _check_size(path, right - left + 1, bottom - top + 1)
         with OpenEXR.File(str(path)) as file:
-            header = cast("dict[str, Any]", file.header())
+            header = dict(cast("dict[str, Any]", file.header()))  # closing empties it
             channels = cast("dict[str, Any]", file.channels())
             kind = next((k for k in ("RGB", "RGBA", "Y") if k in channels), None)
             if kind is None:

@@ -185,6 +185,12 @@ def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_scene(good, depth=tmp_path / "depth.png")
     with pytest.raises(PictureError):
         load_scene(good, depth=text)
+    for value in (np.nan, np.inf, 0.0, -2.0):
+        depth = np.ones((48, 64))
+        depth[11, 7] = value
+        np.save(tmp_path / "depth.npy", depth)
+        with pytest.raises(PictureError, match=f"depth of {value:g} m at row 11, column 7"):
+            load_scene(good, depth=tmp_path / "depth.npy")
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nonsense")
     with pytest.raises(PictureError):
         load_scene(good, depth=tmp_path / "bad.npy")
@@ -208,6 +214,31 @@ def test_a_damaged_picture_loads_or_is_refused(tmp_path: Path, at: int, junk: by
         load_scene(path)
     except PictureError as error:
         assert str(path) in str(error)
+
+
+def test_a_picture_says_at_what_scale_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.effect_noise((64, 48), 60).convert("RGB").save(path)
+    scene = load_scene(path)
+    assert "widened to 52.6 x 40.7 degrees" in scene.metadata["scale"]
+    # 40 of 52.6 degrees, and as much of the height
+    scene = load_scene(path, view_degrees=40.0)
+    assert scene.metadata["scale"].startswith("true: 40.0 x 30.5 degrees, as it was seen")
+    assert "it fills 54 %, beyond its edges stands its mirror image" in scene.metadata["scale"]
+    layer = scene.layers[0]
+    assert isinstance(layer, RasterLayer)
+    half = np.tan(np.radians(20.0))
+    assert layer.pixels_per_tangent == pytest.approx(32 / half)
+    # on either side of its edge it is alike
+    inner, outer = (sampled(layer, x, 0.0, 1e-4, 1)[0, 0, 0] for x in (half - 2e-3, half + 2e-3))
+    assert inner == pytest.approx(outer, abs=1e-3)
+    # one that was seen wider than the lens sees fills all of it
+    assert "mirror" not in load_scene(path, view_degrees=70.0).metadata["scale"]
+    moto = load_scene("motorcycle", view_degrees=40.8).metadata["scale"]
+    assert "true: 40.8" in moto
+    for bad in (0.0, 170.0, np.nan):
+        with pytest.raises(SettingError, match="view cannot be"):
+            load_scene(path, view_degrees=bad)
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:

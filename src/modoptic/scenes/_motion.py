@@ -43,8 +43,8 @@ class HandShake:
 
     Angular rates about three axes are sums of `TONES` sines of random frequency and phase. Their
     power spectral density is even from 0.5 to 3 Hz, falls as 1/f^2 to 20 Hz and is nothing
-    elsewhere; rates of translation likewise. The rms rates are an assumption: what is published for
-    hands that hold a camera lies between 0.01 and 0.06 rad/s.
+    elsewhere; rates of translation likewise. Spectrum and rms rates are an assumption; hands that
+    hold a camera are thought to lie between 0.01 and 0.06 rad/s.
 
     >>> HandShake(7).pose(0.25) == HandShake(7).pose(0.25)
     True

@@ -113,10 +113,14 @@ def _depth_map(
     )
     values = found[row[:, None], column].astype(np.float32)
     if metres:
-        if not np.isfinite(values).all():
-            raise PictureError(path, "not a depth map; expected finite metres of shape (h, w)")
-        if values.min() < 0.1:
-            raise PictureError(path, f"depth of {values.min():g} m; expected 0.1 m or more")
+        bad = ~((values >= 0.1) & (values <= 1e4))
+        if bad.any():
+            i, j = np.argwhere(bad)[0]
+            raise PictureError(
+                path,
+                f"depth of {values[i, j]:g} m at row {row[i]}, column {column[j]}; "
+                "expected 0.1 to 10000 m everywhere",
+            )
         return values
     part = np.clip(values / np.float32(top), 0.0, 1.0)
     return np.asarray(1.0 / (1.0 / far_m + part * (1.0 / near_m - 1.0 / far_m)), np.float32)

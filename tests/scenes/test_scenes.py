@@ -15,6 +15,8 @@ from modoptic.errors import PictureError, SettingError
 from modoptic.scenes import (
     Lamps,
     Layer,
+    PanoramaLayer,
+    PlanesLayer,
     RasterLayer,
     Scene,
     illuminant,
@@ -274,10 +276,16 @@ def test_a_layer_is_sampled_through_the_distortion() -> None:
     q = x * x + y * y
     bent = 1.0 + q * (warp[0] + q * (warp[1] + q * warp[2]))
     seen = 0
-    for layer in surfaces(load_scene("studio")) + surfaces(load_scene("motorcycle")):
+    layers = [layer for name in scene_names() for layer in surfaces(load_scene(name))]
+    pixels = np.random.default_rng(6).random((32, 64, 3)).astype(np.float32)
+    basis = np.ones((3, 81))
+    layers.append(PanoramaLayer("panorama", basis, pixels, 100.0, 0.3, -0.2))
+    layers.append(PlanesLayer("planes", basis[:2], pixels, 2.0, 50.0, (0.1, -0.2)))
+    for layer in layers:
         here, there = np.empty((4, 1, 1), np.float32), np.empty((4, 1, 1), np.float32)
-        layer.sample(UNIT, LENS_M, x, y, step, here, warp)
-        layer.sample(UNIT, LENS_M, x * bent, y * bent, step, there)
+        matrix = np.ones((3, len(layer.basis)), np.float32)
+        layer.sample(matrix, LENS_M, x, y, step, here, warp)
+        layer.sample(matrix, LENS_M, x * bent, y * bent, step, there)
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6)
         seen += bool(there[3, 0, 0] > 0)
     assert seen >= 3

@@ -22,7 +22,7 @@ from modoptic.scenes._spectra import (
     checked_wavelengths,
     observer,
     photons,
-    resample,
+    resampling,
 )
 
 REDUCED_TO = 1e-4
@@ -99,9 +99,9 @@ class SpectralCube:
     ) -> Scene:  # fmt: skip
         """The cube before a lens.
 
-        Spectra are taken at `WAVELENGTHS_NM` (linear between the cube's samples, 0 outside), then
-        reduced to the fewest that keep 1 - 1e-8 of their energy (principal components, Turk and
-        Pentland's without subtracting a mean; ISETCam keeps its multispectral scenes so).
+        Spectra are reduced to the fewest that keep 1 - 1e-8 of their energy (principal components
+        without subtracting a mean, as ISETCam keeps its multispectral scenes), then taken to
+        `WAVELENGTHS_NM` as `resample` does.
 
         Parameters
         ----------
@@ -115,7 +115,8 @@ class SpectralCube:
         """
         height, width = self.radiance.shape[:2]
         depth = _depths(depth_m, (height, width))
-        basis, planes = reduced(resample(self.wavelengths_nm, self.radiance))
+        basis, planes = reduced(self.radiance)
+        basis = basis @ resampling(self.wavelengths_nm)
         per_tangent = covering(width, height, view_degrees)
         level = self.luminance()
         nm = self.wavelengths_nm
@@ -206,17 +207,15 @@ def _depths(depth_m: float | npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArr
 
 
 def reduced(spectra: Spectrum) -> tuple[Spectrum, FloatArray]:
-    """Basis (k, 81), k >= 1, and coefficients (h, w, k) whose product is within `REDUCED_TO`."""
+    """Basis (k, n) and coefficients (h, w, k) of spectra (h, w, n), k as `REDUCED_TO` asks for."""
     height, width, count = spectra.shape
     flat = spectra.reshape(-1, count)
     energy, vectors = np.linalg.eigh(flat.T @ flat)
     order = np.argsort(energy)[::-1]
     energy, vectors = np.clip(energy[order], 0.0, None), vectors[:, order]
     rest = energy.sum() - np.cumsum(energy)
-    k = int(np.argmax(rest <= max(REDUCED_TO**2 * energy.sum(), 0.0))) + 1
-    basis = np.ascontiguousarray(
-        (vectors[:, :k] * np.where(vectors[:, :k].sum(axis=0) < 0, -1, 1)).T
-    )
+    k = int(np.argmax(rest <= REDUCED_TO**2 * energy.sum())) + 1
+    basis = np.ascontiguousarray(vectors[:, :k].T)
     return basis, (flat @ basis.T).astype(np.float32).reshape(height, width, k)
 
 

@@ -199,10 +199,10 @@ def resample(wavelengths_nm: npt.ArrayLike, values: npt.ArrayLike) -> Spectrum:
     found = checked("spectrum", values)
     if found.shape[-1] != nm.size:
         raise SettingError("spectrum", f"{found.shape[-1]} values", f"{nm.size} values")
-    return found @ _resampling(nm)
+    return found @ resampling(nm)
 
 
-def _resampling(nm: Spectrum) -> Spectrum:
+def resampling(nm: Spectrum) -> Spectrum:
     """(n, 81): triangle means of a piecewise linear spectrum, computed at 1 nm or finer."""
     if float(np.diff(nm).max()) >= 5.0:
         fine, spread = WAVELENGTHS_NM, np.eye(WAVELENGTHS_NM.size)

@@ -9,6 +9,8 @@ import imagecodecs
 import numpy as np
 import OpenEXR
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from modoptic.errors import PictureError, SettingError
 from modoptic.scenes import Lamps, PanoramaLayer, PlanesLayer, Scene, load_scene, observer
@@ -177,6 +179,29 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     OpenEXR.File({}, {"Z": np.ones((8, 16), np.float32)}).write(str(tmp_path / "z.exr"))
     with pytest.raises(PictureError, match="has Z; expected R, G and B"):
         load_scene(tmp_path / "z.exr")
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    suffix=st.sampled_from(["exr", "hdr"]),
+    at=st.floats(0, 1),
+    junk=st.binary(min_size=1, max_size=40),
+)
+def test_a_damaged_picture_loads_or_is_refused(
+    tmp_path: Path, suffix: str, at: float, junk: bytes
+) -> None:
+    path = write(tmp_path / f"a.{suffix}", spot(30, 40))
+    data = bytearray(path.read_bytes())
+    # the header, where most can go wrong, as often as the rest
+    first = int(at**3 * (len(data) - 1))
+    data[first : first + len(junk)] = junk
+    path.write_bytes(bytes(data))
+    try:
+        load_scene(path)
+    except PictureError as error:
+        assert str(path) in str(error)
 
 
 @pytest.mark.parametrize(

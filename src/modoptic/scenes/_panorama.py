@@ -173,7 +173,7 @@ def _read_exr(path: Path) -> tuple[FloatArray, float | None]:
             header = dict(cast("dict[str, Any]", file.header()))  # closing empties it
             channels = cast("dict[str, Any]", file.channels())
             kind = next((k for k in ("RGB", "RGBA", "Y") if k in channels), None)
-            if kind is None:
+            if kind is None or (kind == "Y" and "RY" in channels):
                 found = ", ".join(channels) or "no channels"
                 raise PictureError(path, f"has {found}; expected R, G and B, or Y")
             pixels = np.array(channels[kind].pixels, np.float32)

@@ -877,11 +877,14 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
     r = g = b = 0.0
     rest = 1.0
     count = int(math.log2(largest / smallest) + 0.5)
+    # the mean of r^2 over an octave is 2 ln 2 / 3 of the largest
+    cells = math.sqrt(math.pi * 0.46210 / share)
     found = np.empty((48, 5), np.float32)
     for sheaf in range(24):
         hits = 0
+        top = 2.0 * largest
         for octave in range(count):
-            top = largest / 2.0**octave
+            top *= 0.5
             if top < 0.5 * fp:
                 # nothing of the finer octaves is seen singly: veils between the larger discs
                 for veil in range(4):
@@ -890,8 +893,7 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
                     found[hits, 2] = found[hits, 3] = found[hits, 4] = 0.34
                     hits += 1
                 break
-            # the mean of r^2 over the octave is 2 ln 2 / 3 of the largest
-            cell = top * math.sqrt(math.pi * 0.46210 / share)
+            cell = top * cells
             seed = 64 * sheaf + octave
             cu, cv = u / cell, v / cell
             ix, iy = math.floor(cu), math.floor(cv)

@@ -9,16 +9,23 @@ from modoptic.optics._lens import (
     diffraction_mtf,
     solve,
 )
-from modoptic.optics._render import LightRenderer, SampleGrid, SceneLike, SpectralResponse, warm
+from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
+from modoptic.optics._render import LightRenderer, warm
+from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
 
 __all__ = [
     "DepthOfField",
+    "IdealLens",
+    "IdealPupil",
+    "Lens",
     "LensState",
     "LightRenderer",
+    "Pupil",
     "SampleGrid",
     "SceneLike",
     "SpectralResponse",
     "ThinLens",
+    "airy_radius_um",
     "circle_of_confusion_um",
     "depth_of_field",
     "diffraction_mtf",

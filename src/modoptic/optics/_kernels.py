@@ -1,4 +1,4 @@
-"""Kernels of the lens: blur by a disc and by diffraction, lamps, and laying layers over each other.
+"""Kernels of the lens: layers blurred and laid over each other, lamps, and shading.
 
 Images are float32 (4, height, width): three premultiplied channels and coverage.
 """
@@ -116,6 +116,192 @@ def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
 
 
 @_jit
+def share_outside(kernels: FloatArray) -> FloatArray:
+    """Of kernels (n, size, size), the most that any has outside of squares about the middle.
+
+    (size // 2,): entry r is for the square that reaches r taps to each side.
+    """
+    size = kernels.shape[1]
+    middle = size // 2
+    out = np.zeros(middle, np.float32)
+    rings = np.empty(middle + 1, np.float32)
+    for n in range(kernels.shape[0]):
+        rings[:] = np.float32(0.0)
+        for i in range(size):
+            for j in range(size):
+                rings[max(abs(i - middle), abs(j - middle))] += abs(kernels[n, i, j])
+        total, inside = rings.sum(), np.float32(0.0)
+        for r in range(middle):
+            inside += rings[r]
+            out[r] = max(out[r], np.float32(1.0) - inside / total)
+    return out
+
+
+@_jit
+def split_columns(source: FloatArray, out: FloatArray) -> None:
+    """Even and odd columns of (4, h, w) apart, (2, 4, h, (w + 1) / 2)."""
+    planes, height, width = source.shape
+    for c in range(planes):
+        for i in range(height):
+            line, even, odd = source[c, i], out[0, c, i], out[1, c, i]
+            for j in range(width // 2):
+                even[j] = line[2 * j]
+                odd[j] = line[2 * j + 1]
+            if width & 1:
+                even[width // 2] = line[width - 1]
+
+
+@_jit
+def convolve_under_mosaic(
+    split: FloatArray,
+    margin: int,
+    which: IntArray,
+    kernels: FloatArray,
+    reaches: IntArray,
+    opaque: bool,
+    pattern: IntArray,
+    top: int,
+    left: int,
+    width: int,
+    light: FloatArray,
+    passing: FloatArray,
+) -> float:
+    """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
+
+    ``split`` is the layer by `split_columns`, larger than the part by ``margin`` on each side. Row
+    i of the part, which begins at (top, left) of the tile, takes ``kernels[which[i]]`` (4, n, n),
+    of which the middle out to ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers
+    all. Returns the largest share of light left in the part.
+    """
+    half = (width + 1) // 2 + 1
+    sums = np.empty(half, np.float32)
+    cover = np.empty(half, np.float32)
+    middle = kernels.shape[2] // 2
+    most = np.float32(0.0)
+    for i in range(which.size):
+        rest = passing[top + i]
+        first, last = width, -1
+        for j in range(width):
+            if rest[left + j] > np.float32(0.0):
+                first = min(first, j)
+                last = j
+        if last < 0:
+            continue
+        target = light[top + i]
+        n = which[i]
+        r = reaches[n]
+        for side in range(2):
+            begin = first + ((first + left + side) & 1)
+            count = (last - begin) // 2 + 1
+            if begin > last:
+                continue
+            kind = 2 * ((top + i) & 1) + side
+            c = pattern[(top + i) & 1, side]
+            sums[:count] = np.float32(0.0)
+            cover[:count] = np.float32(0.0)
+            for y in range(-r, r + 1):
+                row = i + margin + y
+                taps = kernels[n, kind, middle + y]
+                x = -r
+                while x <= r:
+                    at = begin + margin + x
+                    a, b = at & 1, at >> 1
+                    d, e = (at + 1) & 1, (at + 1) >> 1
+                    t0 = taps[middle + x]
+                    s0 = split[a, c, row, b : b + count]
+                    if x + 3 <= r:
+                        t1, t2, t3 = (
+                            taps[middle + x + 1],
+                            taps[middle + x + 2],
+                            taps[middle + x + 3],
+                        )
+                        s1 = split[d, c, row, e : e + count]
+                        s2 = split[a, c, row, b + 1 : b + 1 + count]
+                        s3 = split[d, c, row, e + 1 : e + 1 + count]
+                        for j in range(count):
+                            sums[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                        if not opaque:
+                            s0 = split[a, 3, row, b : b + count]
+                            s1 = split[d, 3, row, e : e + count]
+                            s2 = split[a, 3, row, b + 1 : b + 1 + count]
+                            s3 = split[d, 3, row, e + 1 : e + 1 + count]
+                            for j in range(count):
+                                cover[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                        x += 4
+                    else:
+                        for j in range(count):
+                            sums[j] += t0 * s0[j]
+                        if not opaque:
+                            s0 = split[a, 3, row, b : b + count]
+                            for j in range(count):
+                                cover[j] += t0 * s0[j]
+                        x += 1
+            for j in range(count):
+                at = left + begin + 2 * j
+                through = rest[at]
+                if opaque:
+                    target[at] += through * max(sums[j], np.float32(0.0))
+                    rest[at] = np.float32(0.0)
+                else:
+                    # where the kernel overshoots, colour and coverage do so together
+                    share = max(cover[j], np.float32(0.0))
+                    value = max(sums[j], np.float32(0.0))
+                    if share > np.float32(1.0):
+                        value /= share
+                        share = np.float32(1.0)
+                    target[at] += through * value
+                    through *= np.float32(1.0) - share
+                    rest[at] = through
+                    most = max(most, through)
+    return float(most)
+
+
+@_jit
+def convolve_planes(
+    source: FloatArray,
+    margin: int,
+    which: IntArray,
+    kernels: FloatArray,
+    reaches: IntArray,
+    out: FloatArray,
+) -> None:
+    """Convolve a layer with the kernel (3, n, n) of each channel; see `convolve_under_mosaic`.
+
+    ``out`` (6, h, w): the three channels, then the coverage as each channel sees it.
+    """
+    middle = kernels.shape[2] // 2
+    width = out.shape[2]
+    for i in range(out.shape[1]):
+        n = which[i]
+        r = reaches[n]
+        for c in range(3):
+            sums, cover = out[c, i], out[3 + c, i]
+            sums[:] = np.float32(0.0)
+            cover[:] = np.float32(0.0)
+            for y in range(-r, r + 1):
+                row = i + margin + y
+                taps = kernels[n, c, middle + y]
+                x = -r
+                while x <= r:
+                    at = margin + x
+                    t0 = taps[middle + x]
+                    s0, a0 = source[c, row, at : at + width], source[3, row, at : at + width]
+                    if x + 1 <= r:
+                        t1 = taps[middle + x + 1]
+                        s1 = source[c, row, at + 1 : at + 1 + width]
+                        a1 = source[3, row, at + 1 : at + 1 + width]
+                        for j in range(width):
+                            sums[j] += t0 * s0[j] + t1 * s1[j]
+                            cover[j] += t0 * a0[j] + t1 * a1[j]
+                        x += 2
+                    else:
+                        for j in range(width):
+                            sums[j] += t0 * s0[j]
+                            cover[j] += t0 * a0[j]
+                        x += 1
+
+
+@_jit
 def under_mosaic(
     layer: FloatArray,
     rows: IntArray,
@@ -128,7 +314,7 @@ def under_mosaic(
     light: FloatArray,
     passing: FloatArray,
 ) -> float:
-    """Lay ``layer`` under what is there, each sample in its own colour.
+    """Lay ``layer`` of `convolve_planes` under what is there, each sample in its own colour.
 
     Sample (top + i, left + j) of the tile lies ``row_part[i]`` beyond row ``rows[i]`` of the layer,
     likewise for columns; ``pattern`` (2, 2) has the channels of the tile's first samples. ``light``
@@ -137,9 +323,7 @@ def under_mosaic(
     """
     width = columns.size
     wide = layer.shape[2]
-    a = np.empty(wide, np.float32)
-    p0 = np.empty(wide, np.float32)
-    p1 = np.empty(wide, np.float32)
+    line = np.empty((4, wide), np.float32)
     most = np.float32(0.0)
     for i in range(rows.size):
         y, part = rows[i], row_part[i]
@@ -147,22 +331,48 @@ def under_mosaic(
         c1 = pattern[(top + i) & 1, (left + 1) & 1]
         y1 = y + 1 if part > 0.0 else y
         for j in range(wide):
-            a[j] = layer[3, y, j] + part * (layer[3, y1, j] - layer[3, y, j])
-            p0[j] = layer[c0, y, j] + part * (layer[c0, y1, j] - layer[c0, y, j])
-            p1[j] = layer[c1, y, j] + part * (layer[c1, y1, j] - layer[c1, y, j])
+            line[0, j] = layer[c0, y, j] + part * (layer[c0, y1, j] - layer[c0, y, j])
+            line[1, j] = layer[c1, y, j] + part * (layer[c1, y1, j] - layer[c1, y, j])
+            line[2, j] = layer[3 + c0, y, j] + part * (layer[3 + c0, y1, j] - layer[3 + c0, y, j])
+            line[3, j] = layer[3 + c1, y, j] + part * (layer[3 + c1, y1, j] - layer[3 + c1, y, j])
         target = light[top + i]
         rest = passing[top + i]
         for j in range(width):
             x, t = columns[j], column_part[j]
             x1 = x + 1 if t > 0.0 else x
-            cover = min(max(a[x] + t * (a[x1] - a[x]), np.float32(0.0)), np.float32(1.0))
-            value = p1[x] + t * (p1[x1] - p1[x]) if j & 1 else p0[x] + t * (p0[x1] - p0[x])
+            p, a = line[j & 1], line[2 + (j & 1)]
+            share = max(a[x] + t * (a[x1] - a[x]), np.float32(0.0))
+            value = max(p[x] + t * (p[x1] - p[x]), np.float32(0.0))
+            if share > np.float32(1.0):
+                value /= share
+                share = np.float32(1.0)
             through = rest[left + j]
-            target[left + j] += through * max(value, np.float32(0.0))
-            through *= np.float32(1.0) - cover
+            target[left + j] += through * value
+            through *= np.float32(1.0) - share
             rest[left + j] = through
             most = max(most, through)
     return float(most)
+
+
+@_jit
+def stamp_mosaic(
+    stamp: FloatArray,
+    row: int,
+    column: int,
+    parity: int,
+    light: FloatArray,
+    passing: FloatArray,
+) -> None:
+    """Add ``stamp`` (4, n, n), a plane for each kind of sample; its first tap is at (row, column).
+
+    ``parity`` 2 a + b is that of the tile's first row and column.
+    """
+    size = stamp.shape[1]
+    for i in range(max(row, 0), min(row + size, light.shape[0])):
+        for j in range(max(column, 0), min(column + size, light.shape[1])):
+            kind = 2 * ((i + (parity >> 1)) & 1) + ((j + parity) & 1)
+            value = stamp[kind, i - row, j - column]
+            light[i, j] += passing[i, j] * max(value, np.float32(0.0))
 
 
 @_jit
@@ -219,15 +429,14 @@ def add_lamps(
     channels: FloatArray,
     tx: FloatArray,
     ty: FloatArray,
-    pattern: IntArray,
     light: FloatArray,
     passing: FloatArray,
     step: float,
 ) -> None:
     """Add lamps at (x, y) with radial ``profile`` (n, k) over 0..reach, in tangents.
 
-    ``light`` is (1, h, w), each sample in its colour by ``pattern``, or (3, h, w). A sample
-    averages over its square of side ``step``, more finely where the image of the lamp is small.
+    ``light`` is (3, h, w). A sample averages over its square of side ``step``, more finely where
+    the image of the lamp is small.
     """
     last = profile.shape[1] - 1
     for n in range(x.size):
@@ -250,19 +459,40 @@ def add_lamps(
                     if k < last:
                         value += profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
                 value *= passing[i, j] / (parts * parts)
-                if light.shape[0] == 1:
-                    light[0, i, j] += value * channels[n, pattern[i & 1, j & 1]]
-                else:
-                    light[0, i, j] += value * channels[n, 0]
-                    light[1, i, j] += value * channels[n, 1]
-                    light[2, i, j] += value * channels[n, 2]
+                light[0, i, j] += value * channels[n, 0]
+                light[1, i, j] += value * channels[n, 1]
+                light[2, i, j] += value * channels[n, 2]
 
 
 @_jit
-def expose(light: FloatArray, tx: FloatArray, ty: FloatArray, factor: float) -> None:
-    """Multiply (n, h, w) by ``factor`` and cos^4 of the angle to the axis, in place."""
-    for c in range(light.shape[0]):
-        for i in range(light.shape[1]):
+def expose_mosaic(
+    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float,
+    pattern: IntArray,
+) -> None:  # fmt: skip
+    """Multiply (h, w) by ``table`` (3, n), in place: of each sample's channel, at its place.
+
+    The table's entries are for even steps 1 / ``per`` of the squared distance from the axis.
+    """
+    last = table.shape[1] - 2
+    for i in range(light.shape[0]):
+        yy = y[i] * y[i]
+        for j in range(light.shape[1]):
+            at = (x[j] * x[j] + yy) * per
+            k = min(int(at), last)
+            c = pattern[i & 1, j & 1]
+            light[i, j] *= table[c, k] + (at - k) * (table[c, k + 1] - table[c, k])
+
+
+@_jit
+def expose_color(
+    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float
+) -> None:
+    """As `expose_mosaic` for three planes (3, h, w)."""
+    last = table.shape[1] - 2
+    for i in range(light.shape[1]):
+        yy = y[i] * y[i]
+        for c in range(3):
             for j in range(light.shape[2]):
-                s = 1.0 + tx[j] * tx[j] + ty[i] * ty[i]
-                light[c, i, j] *= np.float32(factor / (s * s))
+                at = (x[j] * x[j] + yy) * per
+                k = min(int(at), last)
+                light[c, i, j] *= table[c, k] + (at - k) * (table[c, k + 1] - table[c, k])

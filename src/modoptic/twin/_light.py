@@ -51,9 +51,10 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     return SampleGrid(
         x_um=places(window.x, window.width, spec.width),
         y_um=places(window.y, window.height, spec.height),
-        footprint_um=(2 * side - 1) * spec.pitch_um,
+        pitch_um=spec.pitch_um,
         area_um2=side * side * spec.pitch_um**2,
         cfa=spec.cfa,
+        binning=side,
     )
 
 

@@ -1,0 +1,274 @@
+"""The full model: layers convolved with the lens' kernel for their place, depth and colour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.optics import _kernels
+from modoptic.optics._sources import Bulbs, Direct, Lattice, SampleGrid, Surface
+from modoptic.optics._spread import Binning, Cell, Kind, Spread
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_OPAQUE = 1e-4
+"""A share of light below this, left behind what is in front, is not traced further."""
+_DETAIL = 8.0
+"""A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
+_BLUR_STEPS = (0.5, 1.0)
+"""Kernels of a slanted layer are made for blur discs so far apart, in points of the level: of the
+finest, and of others, where discs are larger."""
+_CELL_UM = 760.0
+_CELL_STEPS = 256
+"""Cells have this side, or so many samples where those lie far apart."""
+_LAMP_KEPT = 0.9998
+_CHANNELS = (Kind(0), Kind(1), Kind(2))
+
+
+class Tile(NamedTuple):
+    """Samples that share a cell of the sensor."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    cell: Cell
+
+
+def _cell_side_um(grid: SampleGrid) -> float:
+    return max(_CELL_UM, _CELL_STEPS * grid.binning * grid.pitch_um)
+
+
+def tiles(grid: SampleGrid) -> list[Tile]:
+    """The samples of a grid, cell by cell."""
+    side_um = _cell_side_um(grid)
+
+    def spans(places: DoubleArray) -> list[tuple[tuple[int, int], int]]:
+        cell = np.floor(places / side_um).astype(np.int64)
+        starts = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
+        ends = [*starts[1:].tolist(), cell.size]
+        return [
+            ((int(a), int(b)), int(cell[a])) for a, b in zip(starts.tolist(), ends, strict=True)
+        ]
+
+    return [
+        Tile(rows, columns, Cell(cx, cy, side_um))
+        for rows, cy in spans(grid.y_um)
+        for columns, cx in spans(grid.x_um)
+    ]
+
+
+def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
+    """(first, step) of an even lattice through samples, and where even and odd ones lie off it."""
+    last = places.size - 1
+    step = float((places[last] - places[last & 1]) / (last - (last & 1) or 1)) if last > 1 else 0.0
+    step = step or float(places[1] - places[0])
+    off = places - step * np.arange(places.size)
+    even, odd = float(off[0::2].mean()), float(off[1::2].mean())
+    first = 0.5 * (even + odd)
+    return first, step, (even - first, odd - first)
+
+
+class ExactView:
+    """One lens setting and one grid of samples: renders tiles of it, from several threads."""
+
+    def __init__(self, spread: Spread, parts: Sequence[Surface | Bulbs], grid: SampleGrid) -> None:
+        self.spread, self.grid = spread, grid
+        self.pupil, self.thin = spread.pupil, spread.pupil.thin
+        v_um = self.thin.image_distance_m * 1e6
+        self._per_um = 1.0 / v_um
+        x0, step_x, off_x = _fit(grid.x_um)
+        y0, step_y, off_y = _fit(grid.y_um)
+        self._step_um = 0.5 * (step_x + step_y)
+        self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
+        self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
+        self._binning = Binning(grid.pitch_um, grid.binning)
+        self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
+        self._kinds = tuple(
+            Kind(int(self._channels[i, j]), off_x[j], off_y[i]) for i in range(2) for j in range(2)
+        )
+        self._sources: list[Direct | list[_Stamp]] = [
+            self._stamps(part)
+            if isinstance(part, Bulbs)
+            else Direct(part, self._lattice, self.thin.image_distance_m, self.pupil.warp)
+            for part in parts
+        ]
+
+    def tile(self, tile: Tile) -> tuple[FloatArray, IntArray]:
+        """Light (h, w) before shading, and the channels (2, 2) of its first samples."""
+        (i0, i1), (j0, j1) = tile.rows, tile.columns
+        light = np.zeros((i1 - i0, j1 - j0), np.float32)
+        passing = np.ones((i1 - i0, j1 - j0), np.float32)
+        pattern = np.roll(self._channels, (-(i0 & 1), -(j0 & 1)), (0, 1)).copy()
+        for source in reversed(self._sources):
+            if isinstance(source, list):
+                for stamp in source:
+                    _kernels.stamp_mosaic(
+                        stamp.values, stamp.row - i0, stamp.column - j0, 2 * (i0 & 1) + (j0 & 1),
+                        light, passing,
+                    )  # fmt: skip
+            elif self._under(source, tile, pattern, light, passing):
+                break
+        return light, pattern
+
+    def _under(
+        self, source: Direct, tile: Tile, pattern: IntArray, light: FloatArray, passing: FloatArray
+    ) -> bool:
+        """Lay one layer under the tile; True if nothing behind it can be seen."""
+        thin, lattice = self.thin, self._lattice
+        tx = self._tx[tile.columns[0] : tile.columns[1]]
+        ty = self._ty[tile.rows[0] : tile.rows[1]]
+        middle = 0.25 * ((tx[0] + tx[-1]) ** 2 + (ty[0] + ty[-1]) ** 2)
+        bent = 1.0 + float(np.polyval([*self.pupil.warp[::-1], 0.0], middle))
+        a, b = source.layer.inverse_depth(thin.image_distance_m)
+        b *= bent
+
+        def blur(y: npt.NDArray[np.floating]) -> DoubleArray:
+            """Signed diameters of the blur disc in directions y, as tangents."""
+            return np.asarray(thin.iris_m * (a + b * y - thin.inverse_focus), np.float64)
+
+        # of the whole cell, so that a part of it is rendered alike
+        ends = blur(np.array([tile.cell.y, tile.cell.y + 1]) * tile.cell.side_um * self._per_um)
+        most = float(np.abs(ends).max())
+        least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
+        level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0)))
+        level = min(level, source.max_level)
+        x0, y0, step = lattice.origin(level)
+        step_um = self._step_um * 2.0**level
+
+        # samples that the layer may reach: kernels end where the window does
+        cell = tile.cell
+        far = max((float(ends[0]), float(ends[1])), key=abs)
+        reach = self.spread.window(cell, self._inverse(far), step_um) // 2
+        edge = 0.5 * most + (reach + 2.0) * step
+        box = np.array(source.layer.bounds(thin.image_distance_m)) / bent
+        with np.errstate(invalid="ignore"):
+            edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
+        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
+        i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3]))
+        if j0 >= j1 or i0 >= i1:
+            return False
+
+        # the points of the level that the part needs, and how blurred each of their rows is
+        x = np.round((tx[j0:j1] - x0) / step, 5)
+        y = np.round((ty[i0:i1] - y0) / step, 5)
+        jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+        first_row, first_column = int(iy[0]), int(jx[0])
+        height, width = int(iy[-1]) - first_row + 2, int(jx[-1]) - first_column + 2
+        if level == 0:
+            # samples are points of the lattice; where they lie beside them is in their kernels
+            first_row, first_column = tile.rows[0] + int(i0), tile.columns[0] + int(j0)
+            height, width = int(i1 - i0), int(j1 - j0)
+        rows = blur(y0 + step * (first_row + np.arange(height)))
+        if b == 0.0:
+            discs, which = rows[:1], np.zeros(height, np.int64)
+        else:
+            quantum = _BLUR_STEPS[min(level, 1)] * step
+            discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
+        kinds = _CHANNELS
+        if level == 0:
+            r, c = tile.rows[0] & 1, tile.columns[0] & 1
+            kinds = tuple(self._kinds[k ^ (2 * r + c)] for k in range(4))
+        stack, reaches = self._stack(cell, discs, step_um, kinds)
+        margin = int(reaches.max())
+        image = source.fetch(
+            level, first_row - margin, first_column - margin,
+            height + 2 * margin, width + 2 * margin,
+        )  # fmt: skip
+        if not image[3].any():
+            return False
+        if level == 0:
+            split = np.empty((2, 4, image.shape[1], (image.shape[2] + 1) // 2), np.float32)
+            _kernels.split_columns(image, split)
+            opaque = bool(image[3].min() >= 1.0 - 1e-6)
+            rest = cast(float, _kernels.convolve_under_mosaic(
+                split, margin, which, stack, reaches, opaque, pattern, int(i0), int(j0), width,
+                light, passing,
+            ))  # fmt: skip
+        else:
+            blurred = np.empty((6, height, width), np.float32)
+            _kernels.convolve_planes(image, margin, which, stack, reaches, blurred)
+            rest = cast(float, _kernels.under_mosaic(
+                blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
+                (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
+            ))  # fmt: skip
+        whole = i1 - i0 == len(ty) and j1 - j0 == len(tx)
+        return whole and rest < _OPAQUE
+
+    def _inverse(self, disc: float) -> float:
+        """Inverse depth at which the blur disc has this signed diameter, a tangent."""
+        return self.thin.inverse_focus + disc / self.thin.iris_m
+
+    def _stack(
+        self, cell: Cell, discs: DoubleArray, step_um: float, kinds: tuple[Kind, ...]
+    ) -> tuple[FloatArray, IntArray]:
+        """Kernels for each blur disc, side by side, and how far each reaches."""
+        made = [
+            self.spread.kernels(cell, self._inverse(float(d)), step_um, self._binning, kinds)
+            for d in discs
+        ]
+        reaches = np.array([k.shape[1] // 2 for k in made], np.int64)
+        most = int(reaches.max())
+        stack = np.zeros((len(made), len(kinds), 2 * most + 1, 2 * most + 1), np.float32)
+        for place, kernel, reach in zip(stack, made, reaches, strict=True):
+            part = slice(most - reach, most + reach + 1)
+            place[:, part, part] = kernel
+        return stack, reaches
+
+    def _stamps(self, bulbs: Bulbs) -> list[_Stamp]:
+        """Each lamp as its light falls on the samples."""
+        lamps, thin = bulbs.lamps, self.thin
+        away = lamps.position_m[:, 2] - thin.image_distance_m
+        found: list[_Stamp] = []
+        x0, y0, step = self._lattice.origin(0)
+        side_um = _cell_side_um(self.grid)
+        for n in range(away.size):
+            place = self._seen(lamps.position_m[n, :2] / away[n])
+            radius = max(float(lamps.radius_m[n] / away[n]), 1e-9)
+            inverse = float(1.0 / away[n])
+            row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
+            off_y = (place[1] - y0) / step - row
+            off_x = (place[0] - x0) / step - column
+            at_um = place * thin.image_distance_m * 1e6
+            cell = Cell(int(at_um[0] // side_um), int(at_um[1] // side_um), side_um)
+            disc_um = radius / step * self._step_um
+            span = self.spread.window(cell, inverse, self._step_um) + 2 * math.ceil(radius / step)
+            if not (
+                -span < row < self.grid.y_um.size + span
+                and -span < column < self.grid.x_um.size + span
+            ):
+                continue
+            kinds = tuple(
+                Kind(k.channel, k.x_um - off_x * self._step_um, k.y_um - off_y * self._step_um)
+                for k in self._kinds
+            )
+            kernels = self.spread.kernels(
+                cell, inverse, self._step_um, self._binning, kinds, disc_um=disc_um,
+                size=span + (span & 1), kept=_LAMP_KEPT,
+            )  # fmt: skip
+            light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
+            scale = light[[k.channel for k in kinds]].astype(np.float32)
+            values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
+            reach = values.shape[1] // 2
+            found.append(_Stamp(row - reach, column - reach, values))
+        return found
+
+    def _seen(self, tangent: DoubleArray) -> DoubleArray:
+        """Where on the sensor, in units of its distance, a direction is seen."""
+        place = tangent
+        for _ in range(4):
+            q = float(place @ place)
+            place = tangent / (1.0 + float(np.polyval([*self.pupil.warp[::-1], 0.0], q)))
+        return place
+
+
+class _Stamp(NamedTuple):
+    """A lamp on the samples: its values (4, n, n) for each kind from (row, column) on."""
+
+    row: int
+    column: int
+    values: FloatArray

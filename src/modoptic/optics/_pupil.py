@@ -1,0 +1,341 @@
+"""The pupil of a lens as a point of the picture sees it: its shape, and the wave in it.
+
+Coordinates in the pupil are direction cosines of the rays that arrive, over ``sine``: y outward
+from the axis, x across. All follows from two sums over it (Goodman, "Introduction to Fourier
+Optics", chapters 5 and 6): the light that a point gets is the area of the pupil in direction
+cosines, and the transfer function is the autocorrelation of the wave, shifted by wavelength times
+frequency.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from modoptic.errors import SettingError
+from modoptic.optics import _pupil_kernels
+from modoptic.optics._lens import LensState, ThinLens, diffraction_mtf, solve
+
+DoubleArray = npt.NDArray[np.float64]
+ComplexArray = npt.NDArray[np.complex64]
+
+NO_OUTLINE: DoubleArray = np.full(8, 1e3)
+_FINE, _FINEST = 0.032, 0.01
+"""The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
+AXIS: DoubleArray = np.array([0.0, 1.0])
+NODES_NM: DoubleArray = np.array([435.83, 486.13, 546.07, 587.5618, 632.8, 680.0])
+"""Wavelengths at which an ideal lens is looked at: spectral lines of the optical shop."""
+
+
+@dataclass(frozen=True, eq=False)
+class PupilShape:
+    """The pupil from one distance from the axis of the picture."""
+
+    box: DoubleArray
+    """(4,): x0, x1, y0, y1 of what is open."""
+    area: float
+    """Of what is open, in units of ``sine`` squared."""
+    opd_um: DoubleArray
+    """(wavelengths, i, j): path difference, sum of table[i, j] x^2i y^j; positive where longer."""
+    iris: DoubleArray
+    """(2, i, j): where a ray meets the iris, x times a sum, and a sum, as above."""
+    radius: float
+    """Of the iris in those units."""
+    outline: DoubleArray
+    """(n,): what the rims of the elements leave; radii about `middle`, azimuths from x on."""
+    middle: DoubleArray
+    """(2,)"""
+    bend: tuple[float, float, float]
+    """(qx, qy, tilt): how path grows with defocus. Paraxial factors of x^2 / 2 and y^2 / 2, or 0, 0
+    and the sine of the chief ray."""
+
+    @property
+    def opening(self) -> tuple[DoubleArray, float, DoubleArray, DoubleArray]:
+        return self.iris, self.radius, self.outline, self.middle
+
+
+@dataclass(frozen=True, eq=False)
+class Pupil(ABC):
+    """A lens as it is set now."""
+
+    state: LensState
+    thin: ThinLens = field(init=False)
+    blades: int = 0
+    """Of the iris; 0 is round."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thin", solve(self.state))
+        object.__setattr__(self, "_shapes", {})
+        object.__setattr__(self, "_reaches", {})
+
+    @property
+    @abstractmethod
+    def sine(self) -> float:
+        """Direction cosine at 1 in the pupil's coordinates."""
+
+    @property
+    def wavelengths_nm(self) -> DoubleArray:
+        return NODES_NM
+
+    @property
+    def warp(self) -> DoubleArray:
+        """(3,): k1 to k3 of the radial distortion, see `modoptic.scenes.Layer.sample`."""
+        return np.zeros(3)
+
+    @abstractmethod
+    def _shape(self, radius_um: float) -> PupilShape: ...
+
+    def shape(self, radius_um: float) -> PupilShape:
+        """Seen from ``radius_um`` from the axis; kept."""
+        shapes: dict[float, PupilShape] = self.__dict__["_shapes"]
+        if radius_um not in shapes:
+            shapes[radius_um] = self._shape(radius_um)
+        return shapes[radius_um]
+
+    def irradiance_factor(self, radius_um: DoubleArray) -> DoubleArray:
+        """Irradiance over scene radiance in sr at distances from the axis: tau times the area."""
+        tau = self.state.transmittance * self.sine**2
+        return np.array([tau * self.shape(float(r)).area for r in radius_um])
+
+    def defocus_um(self, inverse_depth: float) -> float:
+        """By how much a point's image lies behind the sensor, um."""
+        away = inverse_depth - self.thin.inverse_focus
+        return 1e6 * self.thin.image_distance_m**2 * away
+
+    def blur_um(self, inverse_depth: float) -> float:
+        """Diameter of the blur disc of a thin lens, um."""
+        thin = self.thin
+        return 1e6 * thin.image_distance_m * thin.blur_tangent(inverse_depth)
+
+    def waves(self, inverse_depth: float) -> float:
+        """Path difference from middle to rim by defocus, in waves of 550 nm."""
+        return abs(self.blur_um(inverse_depth)) / (8.0 * self.thin.working_f_number * 0.55)
+
+    def bend(self, shape: PupilShape, inverse_depth: float) -> DoubleArray:
+        return np.array([self.defocus_um(inverse_depth), *shape.bend, self.sine])
+
+    def otf(
+        self,
+        radius_um: float,
+        inverse_depth: float,
+        step_um: float,
+        size: int,
+        turn: DoubleArray = AXIS,
+        nodes: tuple[int, ...] | None = None,
+        finest: float = _FINE,
+    ) -> ComplexArray:
+        """Transfer function of the lens alone, complex64 (wavelengths, size, size // 2 + 1).
+
+        At the frequencies of a real transform of ``size`` (even) points ``step_um`` apart, rows
+        along y. ``turn`` is the unit vector outward from the axis in the picture; ``nodes`` are
+        the indices of the wavelengths wanted, or all.
+        """
+        shape = self.shape(radius_um)
+        bend = self.bend(shape, inverse_depth)
+        nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
+        out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
+        # the box of the pupil, turned
+        corners = np.array([(x, y) for x in shape.box[:2] for y in shape.box[2:]])
+        u = -corners[:, 0] * turn[1] + corners[:, 1] * turn[0]
+        v = corners[:, 0] * turn[0] + corners[:, 1] * turn[1]
+        # points so close that the picture of the pupil has room for all that it spreads
+        longest = float(self.wavelengths_nm.max()) * 1e-3
+        room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
+        spacing = min(float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room), finest)
+        opened = np.empty(
+            (math.ceil((v.max() - v.min()) / spacing) + 1,
+             math.ceil((u.max() - u.min()) / spacing) + 1), np.float32
+        )  # fmt: skip
+        origin = np.array([u.min(), v.min()])
+        area = _pupil_kernels.amplitude(
+            origin, spacing, turn, *_opening(shape, self.blades), opened
+        )
+        frequency = np.asarray(fft.fftfreq(size, step_um), np.float64)
+        lag = longest / (2.0 * step_um) / (self.sine * spacing)
+        padded = [_fast(n + math.ceil(min(lag, n)) + 1) for n in opened.shape]
+        wave = np.empty(padded, np.complex64)
+        for n, k in enumerate(nodes):
+            wavelength = float(self.wavelengths_nm[k]) * 1e-3
+            _pupil_kernels.wave(
+                origin, spacing, turn, 2.0 * math.pi / wavelength, shape.opd_um[k], bend, opened,
+                wave,
+            )  # fmt: skip
+            # its power's transform at the frequencies wanted, as shifts of the pupil in points
+            lags = frequency * (wavelength / (self.sine * spacing))
+            picture = cast(ComplexArray, fft.fft2(wave))
+            _pupil_kernels.transform(picture, lags, 1.0 / (area * picture.size), out[n])
+            # beyond its own width the pupil does not overlap itself
+            far = np.abs(lags) > max(opened.shape)
+            out[n, far] = 0.0
+            out[n, :, far[: size // 2 + 1]] = 0.0
+            out[n, 0, 0] = 1.0
+        return out
+
+    def thrown(
+        self,
+        radius_um: float,
+        inverse_depth: float,
+        step_um: float,
+        size: int,
+        turn: DoubleArray = AXIS,
+        nodes: tuple[int, ...] | None = None,
+    ) -> ComplexArray:
+        """As `otf` by where rays land, times the diffraction of a round pupil."""
+        shape = self.shape(radius_um)
+        bend = self.bend(shape, inverse_depth)
+        nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
+        out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
+        landed = np.empty((len(nodes), size, size), np.float32)
+        rays = int(np.clip(3.0 * abs(self.blur_um(inverse_depth)) / step_um, 40, 512))
+        _pupil_kernels.throw(
+            shape.box, rays, turn, shape.opd_um[list(nodes)], bend,
+            *_opening(shape, self.blades), step_um, landed,
+        )  # fmt: skip
+        out[:] = cast(ComplexArray, fft.rfft2(landed, axes=(1, 2)))
+        # each ray was shared between its neighbours
+        fy = np.asarray(fft.fftfreq(size), np.float64)[:, None]
+        fx = np.asarray(fft.rfftfreq(size), np.float64)[None, :]
+        share = np.sinc(fy) ** 2 * np.sinc(fx) ** 2
+        per_mm: DoubleArray = np.hypot(fy, fx) * (1e3 / step_um)
+        for n, k in enumerate(nodes):
+            wavelength = float(self.wavelengths_nm[k])
+            soft = diffraction_mtf(per_mm, self.thin.working_f_number, wavelength)
+            out[n] *= np.asarray(soft / share, np.float32)
+        return out
+
+    def reach_um(self, radius_um: float, inverse_depth: float) -> float:
+        """About how far from its place the light of a point lands, diffraction aside, um."""
+        reaches: dict[float, float] = self.__dict__["_reaches"]
+        if radius_um not in reaches:
+            shape = self.shape(radius_um)
+            bend = self.bend(shape, self.thin.inverse_focus)
+            reaches[radius_um] = max(
+                _pupil_kernels.landing(shape.box, opd, bend, *_opening(shape, self.blades))
+                for opd in (shape.opd_um[0], shape.opd_um[-1])
+            )
+        return reaches[radius_um] + 0.55 * abs(self.blur_um(inverse_depth))
+
+    def mtf(
+        self,
+        cycles_per_mm: npt.ArrayLike,
+        radius_um: float = 0.0,
+        inverse_depth: float | None = None,
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """MTF of the lens alone, each (wavelengths, n): for lines across the radius, and along it.
+
+        The first is called tangential (T), the second sagittal (S).
+        """
+        if inverse_depth is None:
+            inverse_depth = self.thin.inverse_focus
+        frequency = np.atleast_1d(np.asarray(cycles_per_mm, np.float64)) * 1e-3
+        n = self.wavelengths_nm.size
+        across, along = np.empty((n, frequency.size)), np.empty((n, frequency.size))
+        for i, f in enumerate(frequency):
+            # one window whose first frequency is the one asked for
+            size = 8
+            both = np.abs(
+                self.otf(
+                    radius_um, inverse_depth, 1.0 / (max(f, 1e-9) * size), size, finest=_FINEST
+                )
+            )
+            across[:, i], along[:, i] = both[:, 1, 0], both[:, 0, 1]
+        return across, along
+
+
+def _fast(count: int) -> int:
+    """A number of points at least so large whose transform is quick."""
+    return cast(int, fft.next_fast_len(count))
+
+
+def _opening(
+    shape: PupilShape, blades: int
+) -> tuple[DoubleArray, float, float, DoubleArray, DoubleArray]:
+    return shape.iris, shape.radius, float(blades), shape.outline, shape.middle
+
+
+class Lens(ABC):
+    """A lens design."""
+
+    @abstractmethod
+    def pupil(self, state: LensState) -> Pupil:
+        """The lens set so.
+
+        Raises
+        ------
+        SettingError : it cannot be set so
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class IdealPupil(Pupil):
+    """A thin lens without aberrations: a round disc of light, cos^4, and the Airy pattern."""
+
+    convention: Literal["thin", "isetcam"] = "thin"
+
+    @property
+    def sine(self) -> float:
+        return 0.5 / self.thin.working_f_number
+
+    def _shape(self, radius_um: float) -> PupilShape:
+        tangent = radius_um * 1e-6 / self.thin.image_distance_m
+        c = 1.0 / math.sqrt(1.0 + tangent * tangent)
+        iris = np.zeros((2, 1, 2))
+        iris[0, 0, 0], iris[1, 0, 1] = 1.0 / c, 1.0 / c**3
+        box = np.array([-c, c, -(c**3), c**3])
+        opd = np.zeros((NODES_NM.size, 1, 1))
+        middle = np.zeros(2)
+        return PupilShape(
+            box, math.pi * c**4, opd, iris, 1.0, NO_OUTLINE, middle, (1.0 / c, 1.0 / c**3, 0.0)
+        )
+
+    def irradiance_factor(self, radius_um: DoubleArray) -> DoubleArray:
+        """pi tau / (4 N_w^2) cos^4; of ISETCam's convention pi tau / (1 + 4 N_w^2) cos^4."""
+        squared = (np.asarray(radius_um) * 1e-6 / self.thin.image_distance_m) ** 2
+        fourth = 1.0 / (1.0 + squared) ** 2
+        if self.convention == "isetcam":
+            working = self.thin.working_f_number
+            return math.pi * self.state.transmittance / (1.0 + 4.0 * working**2) * fourth
+        return self.thin.irradiance_factor * fourth
+
+
+@dataclass(frozen=True)
+class IdealLens(Lens):
+    """A thin lens without aberrations (see `IdealPupil`).
+
+    ``convention`` is how light follows from the f-number: "thin" for pi tau / (4 N_w^2), "isetcam"
+    for pi tau / (1 + 4 N_w^2), 0.17 EV less at f/1.4.
+    """
+
+    convention: Literal["thin", "isetcam"] = "thin"
+    blades: int = 0
+
+    def __post_init__(self) -> None:
+        if self.convention not in ("thin", "isetcam"):
+            raise SettingError("convention", self.convention, '"thin" or "isetcam"')
+
+    def pupil(self, state: LensState) -> IdealPupil:
+        return IdealPupil(state, self.blades, self.convention)
+
+
+@functools.cache
+def airy_radius_um(wavelength_nm: float, working_f_number: float) -> float:
+    """First dark ring of a round pupil: 1.2196699 lambda N_w (Goodman, 4.4.2)."""
+    return 1.2196698912665045 * wavelength_nm * 1e-3 * working_f_number
+
+
+def warm_pupil() -> Iterator[str]:
+    """Compile the kernels of the pupil; one line each."""
+    pupil = IdealLens().pupil(LensState(17.5, 2.0, 1.0))
+    pupil.otf(0.0, 1.0, 1.5, 16)
+    yield "optics: wavefront"
+    pupil.thrown(0.0, 1.0, 1.5, 16)
+    pupil.reach_um(0.0, 1.0)
+    yield "optics: rays"

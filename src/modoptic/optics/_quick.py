@@ -1,0 +1,119 @@
+"""The view while the ring turns: layers kept as rasters, blurred by discs, as quick as it goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.optics import _kernels
+from modoptic.optics._lamps import LampImages
+from modoptic.optics._lens import line_spread
+from modoptic.optics._pupil import Pupil
+from modoptic.optics._sources import Cached
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+
+_OPAQUE = 1e-3
+"""A share of light below this, left behind what is in front, is not traced further."""
+_DETAIL = 5.0
+"""A layer is taken at the coarsest points of which so many fit into its blur disc."""
+_AIRY_FROM = 0.6
+"""Diffraction counts from so much of the distance of those points on."""
+
+
+class QuickView:
+    """One lens setting and one preview size: renders strips of it, from several threads."""
+
+    def __init__(
+        self, pupil: Pupil, sources: Sequence[Cached | LampImages], tx: DoubleArray, ty: DoubleArray
+    ) -> None:
+        self.thin, self.sources, self.tx, self.ty = pupil.thin, sources, tx, ty
+        self.step = float(tx[1] - tx[0])
+        self._taps: dict[float, FloatArray] = {}
+
+    def _line_spread(self, step: float) -> FloatArray | None:
+        """Diffraction at this sampling, or None where it is too fine to matter."""
+        if step not in self._taps:
+            step_um = step * self.thin.image_distance_m * 1e6
+            if 0.55 * self.thin.f_number < _AIRY_FROM * step_um:
+                self._taps[step] = np.ones(1, np.float32)
+            else:
+                self._taps[step] = line_spread(self.thin.f_number, step_um)
+        taps = self._taps[step]
+        return None if taps.size == 1 else taps
+
+    def strip(self, first: int, end: int) -> FloatArray:
+        """(3, end - first, w): light before shading, from near to far."""
+        tx, ty = self.tx, self.ty[first:end]
+        light = np.zeros((3, len(ty), len(tx)), np.float32)
+        passing = np.ones((len(ty), len(tx)), np.float32)
+        for source in reversed(self.sources):
+            if isinstance(source, LampImages):
+                _kernels.add_lamps(
+                    source.x, source.y, source.reach, source.profile, source.channels,
+                    tx.astype(np.float32), ty.astype(np.float32), light, passing, self.step,
+                )  # fmt: skip
+            elif self._under(source, ty, light, passing):
+                break
+        return light
+
+    def _under(
+        self, source: Cached, ty: DoubleArray, light: FloatArray, passing: FloatArray
+    ) -> bool:
+        """Lay one layer under the strip; True if nothing behind it can be seen."""
+        thin, tx = self.thin, self.tx
+        a, b = source.layer.inverse_depth(thin.image_distance_m)
+        ends = [thin.iris_m * (a + b * t - thin.inverse_focus) for t in (ty[0], ty[-1])]
+        most = max(abs(e) for e in ends)
+        least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
+        level = max(0, int(math.log2(max(least / (self.step * _DETAIL), 1.0))))
+        level = min(level, source.max_level)
+        scale = source.scale
+        x0, y0, step = source.lattice.origin(level)
+        taps = self._line_spread(step * scale)
+        spread = 0 if taps is None else taps.size // 2
+
+        left, top, right, bottom = source.layer.bounds(thin.image_distance_m)
+        edge = 0.5 * most + (spread + 2.0) * step * scale
+        j0, j1 = np.searchsorted(tx, (left - edge, right + edge))
+        i0, i1 = np.searchsorted(ty, (top - edge, bottom + edge))
+        if j0 >= j1 or i0 >= i1:
+            return False
+        # which points of the layer's lattice are needed
+        x = np.round((tx[j0:j1] / scale - x0) / step, 5)
+        y = np.round((ty[i0:i1] / scale - y0) / step, 5)
+        jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+        width, height = int(jx[-1] - jx[0]) + 2, int(iy[-1] - iy[0]) + 2
+        row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale
+        radii = 0.5 * thin.iris_m * np.abs(a + b * row_t - thin.inverse_focus) / (step * scale)
+        disc = math.ceil(radii.max()) + 2 if radii.max() > 0.3 else 0
+
+        margin = disc + spread
+        span = int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
+        if source.empty(level, *span):
+            return False
+        image = source.fetch(level, *span)
+        if not image[3].any():
+            return False
+        if disc:
+            wide = np.empty((4, height + 2 * spread, width + 2 * spread), np.float32)
+            if spread:
+                radii = np.pad(radii, spread, mode="edge")
+            _kernels.blur_disc(image, radii.astype(np.float32), disc, wide)
+            image = wide
+        if taps is not None:
+            out = np.empty((4, height, width), np.float32)
+            _kernels.blur_line(image, taps, out)
+            image = out
+
+        rest = cast(float, _kernels.under_color(
+            image, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0], (x - jx).astype(np.float32),
+            int(i0), int(j0), light, passing,
+        ))  # fmt: skip
+        whole = i1 - i0 == len(ty) and j1 - j0 == len(tx)
+        return whole and rest < _OPAQUE

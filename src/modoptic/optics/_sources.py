@@ -1,0 +1,266 @@
+"""What a picture is made from: the scene's layers and lamps, samples and their response."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from modoptic.bands import run_bands
+from modoptic.errors import SettingError
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+
+HC_J_NM = 1.98644586e-16
+"""Planck's constant times the speed of light, in J nm (CODATA 2018)."""
+
+
+class LayerLike(Protocol):
+    """What is asked of a layer of a scene; see `modoptic.scenes.Layer`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def basis(self) -> DoubleArray: ...
+
+    def inverse_depth(self, lens_m: float) -> tuple[float, float]: ...
+
+    def bounds(self, lens_m: float) -> tuple[float, float, float, float]: ...
+
+    def sample(
+        self,
+        matrix: FloatArray,
+        lens_m: float,
+        x0: float,
+        y0: float,
+        step: float,
+        out: FloatArray,
+        warp: DoubleArray = ...,
+    ) -> None: ...
+
+
+class LampsLike(Protocol):
+    """What is asked of a set of lamps; see `modoptic.scenes.Lamps`."""
+
+    @property
+    def position_m(self) -> DoubleArray: ...
+
+    @property
+    def radius_m(self) -> DoubleArray: ...
+
+    @property
+    def radiance(self) -> DoubleArray: ...
+
+
+class SceneLike(Protocol):
+    """What is asked of a scene; see `modoptic.scenes.Scene`."""
+
+    @property
+    def layers(self) -> Sequence[object]: ...
+
+    @property
+    def wavelengths_nm(self) -> DoubleArray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralResponse:
+    """What a sensor makes of light: electrons a photon, all filters included."""
+
+    wavelengths_nm: DoubleArray
+    """(n,), rising."""
+    qe: DoubleArray
+    """(3, n): red, green, blue; 0..1."""
+
+    def electrons(self, wavelengths_nm: DoubleArray, radiance: DoubleArray) -> DoubleArray:
+        """Electrons s^-1 sr^-1 m^-2 in each channel, (..., 3), of spectral radiances (..., k).
+
+        Radiance in W sr^-1 m^-2 nm^-1; outside of its table the response is 0.
+        """
+        step = np.gradient(wavelengths_nm)
+        qe = np.stack([
+            np.interp(wavelengths_nm, self.wavelengths_nm, row, left=0.0, right=0.0)
+            for row in self.qe
+        ])  # fmt: skip
+        return radiance @ (qe * (step * wavelengths_nm / HC_J_NM)).T
+
+    def shares(self, nodes_nm: DoubleArray) -> DoubleArray:
+        """Weights (3, n) of n rising wavelengths that stand for all in an even spectrum.
+
+        What lies between two of them is shared by distance; each row adds up to 1.
+        """
+        fine = np.arange(self.wavelengths_nm[0], self.wavelengths_nm[-1] + 0.5)
+        at = np.clip(np.interp(fine, nodes_nm, np.arange(nodes_nm.size)), 0, nodes_nm.size - 1)
+        low = np.minimum(at.astype(np.int64), max(nodes_nm.size - 2, 0))
+        high = np.minimum(low + 1, nodes_nm.size - 1)
+        out = np.zeros((3, nodes_nm.size))
+        for c in range(3):
+            photons = fine * np.interp(fine, self.wavelengths_nm, self.qe[c])
+            out[c] += np.bincount(low, photons * (1.0 - (at - low)), nodes_nm.size)
+            out[c] += np.bincount(high, photons * (at - low), nodes_nm.size)
+        return out / np.maximum(out.sum(axis=1, keepdims=True), 1e-300)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleGrid:
+    """Where a readout samples the light in the sensor plane.
+
+    x runs to the right as seen in the picture and y down, both from the optical axis; the picture
+    is upright.
+    """
+
+    x_um: DoubleArray
+    """(w,): centres of the samples, rising."""
+    y_um: DoubleArray
+    """(h,)"""
+    pitch_um: float
+    """Of the photosites, squares that gather light."""
+    area_um2: float
+    """Area that collects light in a sample."""
+    cfa: tuple[str, ...] = ("RG", "GB")
+    """Colours of the samples, row by row, 2 x 2."""
+    binning: int = 1
+    """A sample is the sum of so many by so many photosites of one colour, two apart."""
+
+    def __post_init__(self) -> None:
+        for axis in (self.x_um, self.y_um):
+            if axis.ndim != 1 or axis.size < 2 or not (np.diff(axis) > 0).all():
+                raise SettingError("sample grid", axis.shape, "at least 2 rising positions an axis")
+        if len(self.cfa) != 2 or any(len(row) != 2 or set(row) - set("RGB") for row in self.cfa):
+            raise SettingError("CFA", self.cfa, "2 x 2 of R, G and B")
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Uniform points in tangents; those of level k are 2^k apart, centred in blocks of level 0."""
+
+    x0: float
+    y0: float
+    step: float
+
+    def origin(self, level: int) -> tuple[float, float, float]:
+        size = 2.0**level
+        off = 0.5 * (size - 1.0) * self.step
+        return self.x0 + off, self.y0 + off, self.step * size
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A layer and what turns its coefficients into channels, (3, 3)."""
+
+    layer: LayerLike
+    matrix: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Bulbs:
+    """Lamps and their light in channels, (n, 3)."""
+
+    lamps: LampsLike
+    channels: DoubleArray
+
+
+class Direct:
+    """A layer evaluated where it is asked for."""
+
+    max_level = 7
+
+    def __init__(
+        self, surface: Surface, lattice: Lattice, lens_m: float, warp: DoubleArray
+    ) -> None:
+        self.layer, self.matrix = surface.layer, surface.matrix
+        self.lattice, self.lens_m, self.warp = lattice, lens_m, warp
+
+    def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
+        """(4, height, width) from lattice point (i, j) of the level on."""
+        x, y, step = self.lattice.origin(level)
+        out = np.empty((4, height, width), np.float32)
+        self.layer.sample(
+            self.matrix, self.lens_m, x + j * step, y + i * step, step, out, self.warp
+        )
+        return out
+
+
+class Cached:
+    """A layer kept as a raster with its halved copies, for one size of preview."""
+
+    def __init__(
+        self, surface: Surface, lattice: Lattice, span: tuple[int, int, int, int], lens_m: float,
+        warp: DoubleArray,
+    ) -> None:  # fmt: skip
+        self.layer, self.lattice, self.lens_m = surface.layer, lattice, lens_m
+        self.scale = 1.0
+        self._i, self._j, height, width = span
+        full = np.empty((4, height, width), np.float32)
+
+        def work(first: int, end: int) -> None:
+            band = np.empty((4, end - first, width), np.float32)
+            x = lattice.x0 + self._j * lattice.step
+            y = lattice.y0 + (self._i + first) * lattice.step
+            surface.layer.sample(surface.matrix, lens_m, x, y, lattice.step, band, warp)
+            full[:, first:end] = band
+
+        run_bands(work, height, 64, urgent=True)
+        self._mips = [full]
+        while min(self._mips[-1].shape[1:]) >= 16 and len(self._mips) < 6:
+            a = self._mips[-1]
+            a = np.pad(a, ((0, 0), (0, a.shape[1] & 1), (0, a.shape[2] & 1)), mode="edge")
+            half = a[:, ::2, ::2] + a[:, 1::2, ::2] + a[:, ::2, 1::2] + a[:, 1::2, 1::2]
+            self._mips.append(half * np.float32(0.25))
+        self.max_level = len(self._mips) - 1
+
+    def at(self, lens_m: float) -> Cached:
+        """The same raster seen from a lens that moved: an upright layer grows about the axis."""
+        moved = copy.copy(self)
+        a, b = self.layer.inverse_depth(self.lens_m)
+        if b == 0.0:
+            moved.scale = self.layer.inverse_depth(lens_m)[0] / a
+        return moved
+
+    def empty(self, level: int, i: int, j: int, height: int, width: int) -> bool:
+        """Whether nothing is there, as the coarsest copy knows."""
+        size = 1 << (self.max_level - level)
+        i0, j0 = (i - (self._i >> level)) // size, (j - (self._j >> level)) // size
+        cover = self._mips[-1][3]
+        i1, j1 = i0 + height // size + 2, j0 + width // size + 2
+        rows, columns = np.clip((i0, i1), 0, cover.shape[0]), np.clip((j0, j1), 0, cover.shape[1])
+        # where the asked part lies beyond an edge, the last row or column stands for it
+        i0, j0 = min(int(rows[0]), cover.shape[0] - 1), min(int(columns[0]), cover.shape[1] - 1)
+        return not cover[i0 : max(int(rows[1]), i0 + 1), j0 : max(int(columns[1]), j0 + 1)].any()
+
+    def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
+        """As `Direct.fetch`; beyond its edges the raster repeats its last pixel."""
+        mip = self._mips[level]
+        i -= self._i >> level
+        j -= self._j >> level
+        if i >= 0 and j >= 0 and i + height <= mip.shape[1] and j + width <= mip.shape[2]:
+            return np.ascontiguousarray(mip[:, i : i + height, j : j + width])
+        rows = np.clip(np.arange(i, i + height), 0, mip.shape[1] - 1)
+        columns = np.clip(np.arange(j, j + width), 0, mip.shape[2] - 1)
+        return np.ascontiguousarray(mip[:, rows[:, None], columns[None, :]])
+
+
+def rasterize(
+    surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray
+) -> Cached:
+    """The part of a layer that may be seen, with room for blur, in blocks of 32 points."""
+    room = 64
+    left, top, right, bottom = surface.layer.bounds(lens_m)
+    edges: list[int] = []
+    for low, high, origin, size in (
+        (left, right, lattice.x0, width), (top, bottom, lattice.y0, height)
+    ):  # fmt: skip
+        first = max((low - origin) / lattice.step - 2, -room)
+        last = min((high - origin) / lattice.step + 3, size + room)
+        edges += [
+            math.floor(first / 32) * 32,
+            max(math.ceil(last / 32), math.floor(first / 32) + 1) * 32,
+        ]
+    j0, j1, i0, i1 = edges
+    return Cached(surface, lattice, (i0, j0, i1 - i0, j1 - j0), lens_m, warp)

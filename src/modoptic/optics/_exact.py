@@ -252,6 +252,9 @@ class ExactView:
             )  # fmt: skip
             light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
             scale = light[[k.channel for k in kinds]].astype(np.float32)
+            # a lamp is so bright that a kernel's overshoot would count
+            np.maximum(kernels, 0.0, out=kernels)
+            kernels /= kernels.sum(axis=(1, 2), keepdims=True)
             values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
             reach = values.shape[1] // 2
             found.append(_Stamp(row - reach, column - reach, values))

@@ -42,13 +42,16 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     """Where the pixels of a window lie.
 
     A pixel of a binned readout is the average of photosites of one colour that lie two apart; it
-    sits at their middle and gathers the light of all of them.
+    sits at their middle and gathers the light of all of them. So do the sums in charge of ``bin2``;
+    ``bin4`` averages those once more, as numbers, which the module weights so that its pixels lie
+    evenly, as every finder takes them to.
     """
     side = BINNING[window.readout]
+    even = window.readout == "bin4"
 
     def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
         i = np.arange(first, first + count)
-        photosite = 2 * side * (i // 2) + i % 2 + (side - 1)
+        photosite = side * i + (side - 1) / 2 if even else 2 * side * (i // 2) + i % 2 + side - 1
         return np.asarray((photosite - (photosites - 1) / 2) * spec.pitch_um, np.float64)
 
     return SampleGrid(

@@ -181,9 +181,10 @@ def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
 
 @_jit
 def share_outside(kernels: FloatArray) -> FloatArray:
-    """Of kernels (n, size, size), the most that any has outside of squares about the middle.
+    """Of kernels (n, size, size), the most that any lacks within squares about the middle.
 
-    (size // 2,): entry r is for the square that reaches r taps to each side.
+    (size // 2,): entry r is for the square that reaches r taps to each side, and larger ones:
+    overshoots make the sum swing about 1.
     """
     size = kernels.shape[1]
     middle = size // 2
@@ -193,11 +194,13 @@ def share_outside(kernels: FloatArray) -> FloatArray:
         rings[:] = np.float32(0.0)
         for i in range(size):
             for j in range(size):
-                rings[max(abs(i - middle), abs(j - middle))] += abs(kernels[n, i, j])
-        total, inside = rings.sum(), np.float32(0.0)
-        for r in range(middle):
-            inside += rings[r]
-            out[r] = max(out[r], np.float32(1.0) - inside / total)
+                rings[max(abs(i - middle), abs(j - middle))] += kernels[n, i, j]
+        total, outside = rings.sum(), rings[middle]
+        worst = np.float32(0.0)
+        for r in range(middle - 1, -1, -1):
+            worst = max(worst, abs(outside / total))
+            out[r] = max(out[r], worst)
+            outside += rings[r]
     return out
 
 

@@ -25,7 +25,7 @@ _NODE_UM = 1520.0
 """Transfer functions are computed at places so far apart, and interpolated between them."""
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
-_KEPT = 0.998
+_KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""

@@ -119,7 +119,8 @@ class Patches:
     mean: FloatArray
     """(n, colours)"""
     deviation: FloatArray
-    """(n, colours): standard deviation within a patch, its fixed pattern and slope included."""
+    """(n, colours): standard deviation about a plane laid through each patch, so that light that
+    is not even counts little; temporal noise and fixed pattern together."""
     count: npt.NDArray[np.int64]
     """(n,): samples of each colour."""
     clipped: FloatArray
@@ -205,7 +206,7 @@ def measure_patches(planes: ColorPlanes, quads: FloatArray) -> Patches:
 
     Raises
     ------
-    SettingError : an outline that leaves the frame, or holds fewer than 4 samples
+    SettingError : an outline that leaves the frame, or holds fewer than 9 samples
     """
     n, colors = len(quads), len(planes.values)
     mean, deviation = np.empty((n, colors)), np.empty((n, colors))
@@ -220,12 +221,15 @@ def measure_patches(planes: ColorPlanes, quads: FloatArray) -> Patches:
             )
         full = np.zeros(0, np.bool_)
         for color in range(colors):
-            found = _within(planes.values[color], planes.sample(color, quad))
-            if found.size < 4:
+            found, places = _within(planes.values[color], planes.sample(color, quad))
+            if found.size < 9:
                 raise SettingError(
-                    "patch", f"{found.size} samples", "4 or more; a larger picture or fill"
+                    "patch", f"{found.size} samples", "9 or more; a larger picture or fill"
                 )
-            mean[i, color], deviation[i, color] = found.mean(), found.std(ddof=1)
+            plane = np.concatenate([np.ones((found.size, 1)), places - places.mean(axis=0)], 1)
+            rest = found - plane @ np.linalg.lstsq(plane, found, rcond=None)[0]
+            mean[i, color] = found.mean()
+            deviation[i, color] = np.sqrt((rest @ rest) / (found.size - 3))
             count[i] = found.size
             if planes.saturation is not None:
                 full = np.append(full, found >= 0.998 * planes.saturation)
@@ -233,8 +237,8 @@ def measure_patches(planes: ColorPlanes, quads: FloatArray) -> Patches:
     return Patches(mean, deviation, count, clipped)
 
 
-def _within(plane: npt.NDArray[np.float32], quad: FloatArray) -> FloatArray:
-    """Samples of a plane whose middles lie in a convex outline."""
+def _within(plane: npt.NDArray[np.float32], quad: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Samples (n,) of a plane whose middles lie in a convex outline, and their places (n, 2)."""
     height, width = plane.shape
     x0, y0 = (max(int(v), 0) for v in np.ceil(quad.min(axis=0)))
     x1, y1 = np.floor(quad.max(axis=0)).astype(int) + 1
@@ -242,4 +246,5 @@ def _within(plane: npt.NDArray[np.float32], quad: FloatArray) -> FloatArray:
     side = np.roll(quad, -1, axis=0) - quad
     cross = [dx * (y - py) - dy * (x - px) for (px, py), (dx, dy) in zip(quad, side, strict=True)]
     inside = np.all([c >= 0 for c in cross], axis=0) | np.all([c <= 0 for c in cross], axis=0)
-    return plane[y0 : min(y1, height), x0 : min(x1, width)][inside].astype(np.float64)
+    found = plane[y0 : min(y1, height), x0 : min(x1, width)][inside].astype(np.float64)
+    return found, np.stack([x[inside], y[inside]], 1)

@@ -78,6 +78,18 @@ def main() -> None:
         "# colour-science 0.4.7, copyright 2013 Colour Developers, BSD-3-Clause",
     ]
     (OUT / "colorchecker.csv").write_text("\n".join([*header, *filter(None, checker)]) + "\n")
+    card = scipy.io.loadmat(data / "isetcam/surfaces/reflectances/gretagDigitalColorSG.mat")
+    names = [f"{column}{row}" for column in "ABCDEFGHIJKLMN" for row in range(1, 11)]
+    header = [
+        "# reflectances of a ColorChecker Digital SG, measured by F. Imai and A. Lin, July 2010;",
+        "# from ISETCam, copyright 2020 Stanford Center for Image Systems Engineering, MIT",
+        ",".join(["nm", *names]),
+    ]
+    lines = [
+        ",".join([str(int(nm)), *(f"{v:.4f}" for v in row)])
+        for nm, row in zip(card["wavelength"].ravel(), card["data"], strict=True)
+    ]
+    (OUT / "colorchecker-sg.csv").write_text("\n".join([*header, *lines]) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from modoptic.errors import PictureError, SettingError
 from modoptic.scenes import (
     Lamps,
     Layer,
+    PanoramaLayer,
+    PlanesLayer,
     RasterLayer,
     Scene,
     illuminant,
@@ -36,7 +38,9 @@ def surfaces(scene: Scene) -> list[Layer]:
 def sampled(layer: Layer, x: float, y: float, step: float, size: int) -> np.ndarray:
     """A square of samples whose corner is (x, y), in coefficients."""
     out = np.empty((4, size, size), np.float32)
-    layer.sample(UNIT, LENS_M, x + step / 2, y + step / 2, step, out)
+    count = len(layer.basis)
+    matrix = UNIT if count == 3 else np.full((3, count), 0.5, np.float32)
+    layer.sample(matrix, LENS_M, x + step / 2, y + step / 2, step, out)
     return out
 
 
@@ -50,7 +54,7 @@ def test_every_scene_is_physical(name: str) -> None:
     scene = load_scene(name)
     assert scene.title
     for layer in surfaces(scene):
-        assert layer.basis.shape == (3, 81)
+        assert layer.basis.shape[1:] == (81,)
         assert layer.basis.min() >= 0
         x, y = middle(layer)
         values = sampled(layer, x - 0.06, y - 0.06, 0.002, 60)
@@ -152,10 +156,15 @@ def test_a_picture_of_a_phone_takes_a_small_multiple_of_its_pixels(
     # what stands before the slope is where it was, and at its own distance, not at a mean
     nearest = layers[-1]
     assert nearest.depth_m == pytest.approx(0.4, rel=0.01)
-    per = layers[0].pixels_per_tangent
-    left, top, right, bottom = np.array(nearest.bounds(LENS_M)) * per * (1600 / width)
-    assert np.allclose((left, right), (400 - 800, 700 - 800), atol=6)
-    assert np.allclose((top, bottom), (300 - 600, 500 - 600), atol=6)
+    step = width / 1600 / layers[0].pixels_per_tangent
+    cover = np.empty((4, 1200, 1600), np.float32)
+    nearest.sample(UNIT, LENS_M, -799.5 * step, -599.5 * step, step, cover)
+    rows, columns = np.nonzero(cover[3] > 0.5)
+    edges = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
+    assert np.allclose(edges, (400, 700, 300, 500), atol=2)
+    left, top, right, bottom = np.array(nearest.bounds(LENS_M)) / step
+    assert left <= 400 - 800 and top <= 300 - 600
+    assert np.allclose((right, bottom), (700 - 800, 500 - 600), atol=6)
 
 
 def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +187,12 @@ def test_bad_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_scene(good, depth=tmp_path / "depth.png")
     with pytest.raises(PictureError):
         load_scene(good, depth=text)
+    for value in (np.nan, np.inf, 0.0, -2.0):
+        depth = np.ones((48, 64))
+        depth[11, 7] = value
+        np.save(tmp_path / "depth.npy", depth)
+        with pytest.raises(PictureError, match=f"depth of {value:g} m at row 11, column 7"):
+            load_scene(good, depth=tmp_path / "depth.npy")
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nonsense")
     with pytest.raises(PictureError):
         load_scene(good, depth=tmp_path / "bad.npy")
@@ -201,6 +216,31 @@ def test_a_damaged_picture_loads_or_is_refused(tmp_path: Path, at: int, junk: by
         load_scene(path)
     except PictureError as error:
         assert str(path) in str(error)
+
+
+def test_a_picture_says_at_what_scale_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.effect_noise((64, 48), 60).convert("RGB").save(path)
+    scene = load_scene(path)
+    assert "widened to 52.6 x 40.7 degrees" in scene.metadata["scale"]
+    # 40 of 52.6 degrees, and as much of the height
+    scene = load_scene(path, view_degrees=40.0)
+    assert scene.metadata["scale"].startswith("true: 40.0 x 30.5 degrees, as it was seen")
+    assert "it fills 54 %, beyond its edges stands its mirror image" in scene.metadata["scale"]
+    layer = scene.layers[0]
+    assert isinstance(layer, RasterLayer)
+    half = np.tan(np.radians(20.0))
+    assert layer.pixels_per_tangent == pytest.approx(32 / half)
+    # on either side of its edge it is alike
+    inner, outer = (sampled(layer, x, 0.0, 1e-4, 1)[0, 0, 0] for x in (half - 2e-3, half + 2e-3))
+    assert inner == pytest.approx(outer, abs=1e-3)
+    # one that was seen wider than the lens sees fills all of it
+    assert "mirror" not in load_scene(path, view_degrees=70.0).metadata["scale"]
+    moto = load_scene("motorcycle", view_degrees=40.8).metadata["scale"]
+    assert "true: 40.8" in moto
+    for bad in (0.0, 170.0, np.nan):
+        with pytest.raises(SettingError, match="view cannot be"):
+            load_scene(path, view_degrees=bad)
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:
@@ -236,10 +276,16 @@ def test_a_layer_is_sampled_through_the_distortion() -> None:
     q = x * x + y * y
     bent = 1.0 + q * (warp[0] + q * (warp[1] + q * warp[2]))
     seen = 0
-    for layer in surfaces(load_scene("studio")) + surfaces(load_scene("motorcycle")):
+    layers = [layer for name in scene_names() for layer in surfaces(load_scene(name))]
+    pixels = np.random.default_rng(6).random((32, 64, 3)).astype(np.float32)
+    basis = np.ones((3, 81))
+    layers.append(PanoramaLayer("panorama", basis, pixels, 100.0, 0.3, -0.2))
+    layers.append(PlanesLayer("planes", basis[:2], pixels, 2.0, 50.0, (0.1, -0.2)))
+    for layer in layers:
         here, there = np.empty((4, 1, 1), np.float32), np.empty((4, 1, 1), np.float32)
-        layer.sample(UNIT, LENS_M, x, y, step, here, warp)
-        layer.sample(UNIT, LENS_M, x * bent, y * bent, step, there)
+        matrix = np.ones((3, len(layer.basis)), np.float32)
+        layer.sample(matrix, LENS_M, x, y, step, here, warp)
+        layer.sample(matrix, LENS_M, x * bent, y * bent, step, there)
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6)
         seen += bool(there[3, 0, 0] > 0)
     assert seen >= 3

@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 
 from modoptic.errors import SettingError
+from modoptic.optics import SpectralResponse
 from modoptic.scenes import (
+    WAVELENGTHS_NM,
+    ShadedLayer,
     black_body,
     colorchecker_reflectances,
     daylight,
     illuminant,
+    load_scene,
     luminance,
     observer,
+    photons,
     primaries,
+    resample,
     white_radiance,
 )
 
@@ -78,3 +84,72 @@ def test_unknown_illuminants_are_refused() -> None:
             illuminant(bad)
     with pytest.raises(SettingError):
         daylight(3000.0)
+
+
+@pytest.mark.parametrize("name", ["A", "D65", "F2", "F11"])
+def test_light_meets_reflectance_before_anything_is_summed(name: str) -> None:
+    # raw values of every patch against the plain sum over the 5 nm tables of the CIE
+    qe = np.stack([np.exp(-(((WAVELENGTHS_NM - c) / 50) ** 2)) for c in (600.0, 540.0, 460.0)])
+    response = SpectralResponse(WAVELENGTHS_NM, qe)
+    scene = load_scene("colorchecker", light=name, luminance_cd_m2=100.0)
+    layers = {layer.name: layer for layer in scene.layers}
+    light = illuminant(name)
+    scale = 100.0 / (683.002 * 5.0 * (light @ observer()[:, 1]))
+    for patch, reflectance in colorchecker_reflectances().items():
+        layer = layers[patch]
+        assert isinstance(layer, ShadedLayer)
+        matrix = response.electrons(WAVELENGTHS_NM, layer.basis).T.astype(np.float32)
+        away = layer.distance_m - 0.0175
+        out = np.empty((4, 1, 1), np.float32)
+        x, y = layer.center_m
+        layer.sample(matrix, 0.0175, x / away, y / away, 1e-4, out)
+        wanted = 5.0 * qe @ (scale * light * reflectance * WAVELENGTHS_NM / 1.98644586e-16)
+        assert np.allclose(out[:3, 0, 0], wanted, rtol=2e-3), patch
+
+
+def test_lines_meet_reflectance_at_1_nm() -> None:
+    # a three-band lamp by its lines in nm (mercury, terbium, europium) on a weak continuum: what
+    # it lights is summed at 1 nm, and taken to our 5 nm bands afterwards
+    fine = np.arange(380.0, 781.0, 1.0)
+    lamp = np.full_like(fine, 0.02)
+    for nm, power in ((405, 1.0), (436, 2.5), (488, 0.9), (543, 4.0), (546, 3.0), (587, 1.0),
+                      (611, 6.0), (631, 0.9)):  # fmt: skip
+        lamp[fine == nm] += power
+    qe = np.stack([np.exp(-(((WAVELENGTHS_NM - c) / 50) ** 2)) for c in (600.0, 540.0, 460.0)])
+    response = SpectralResponse(WAVELENGTHS_NM, qe)
+    for patch, reflectance in colorchecker_reflectances().items():
+        lit = lamp * np.interp(fine, WAVELENGTHS_NM, reflectance)
+        exact = response.electrons(fine, lit)
+        assert np.allclose(response.electrons(WAVELENGTHS_NM, resample(fine, lit)), exact,
+                           rtol=2e-3), patch  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "said"),
+    [
+        (np.ones(80), r"shape \(80,\)'; expected shape \(81,\)"),
+        (-np.ones(81), r"-1\.0; expected finite values of 0 or more; .* is at \(0,\)"),
+        (np.full(81, np.nan), "nan"),
+        (np.full(81, np.inf), "inf"),
+        (np.zeros(81), "dark"),
+    ],
+)
+def test_impossible_spectra_are_refused(spectrum: np.ndarray, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        white_radiance(spectrum, 100.0)
+
+
+def test_impossible_levels_and_samples_are_refused() -> None:
+    for level in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(SettingError, match="luminance"):
+            white_radiance(illuminant("E"), level)
+    with pytest.raises(SettingError, match="4 values'; expected 3 values"):
+        resample([400.0, 500.0, 600.0], np.ones((2, 4)))
+    with pytest.raises(SettingError, match="rising"):
+        resample([400.0, 400.0, 600.0], np.ones(3))
+    with pytest.raises(SettingError, match="3 values a spectrum"):
+        photons(np.ones(4), [400.0, 500.0, 600.0])
+    with pytest.raises(SettingError, match="colour temperature"):
+        black_body(np.nan)
+    with pytest.raises(SettingError, match="daylight temperature"):
+        daylight(np.nan)

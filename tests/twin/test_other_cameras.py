@@ -8,6 +8,7 @@ import pytest
 
 from modoptic.calibration import Matrix3
 from modoptic.twin import Definition, Twin, load_definition, measure_calibration
+from modoptic.twin._definition import LensModel
 
 SHIPPED = load_definition("xiaomi-mos-35")
 REPLACE = msgspec.structs.replace
@@ -34,6 +35,7 @@ def camera(
         focal_length_35mm=2 * focal_mm,
         focus_min_m=focus_min_m,
         sensor=sensor,
+        lens=LensModel(),
     )
 
 

@@ -12,6 +12,7 @@ from modoptic.optics._lens import (
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
 from modoptic.optics._render import LightRenderer, warm
 from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
+from modoptic.optics._traced import TracedLens, TracedPupil, lens_tables
 
 __all__ = [
     "DepthOfField",
@@ -25,10 +26,13 @@ __all__ = [
     "SceneLike",
     "SpectralResponse",
     "ThinLens",
+    "TracedLens",
+    "TracedPupil",
     "airy_radius_um",
     "circle_of_confusion_um",
     "depth_of_field",
     "diffraction_mtf",
+    "lens_tables",
     "solve",
     "warm",
 ]

@@ -227,7 +227,7 @@ class ExactView:
         x0, y0, step = self._lattice.origin(0)
         side_um = _cell_side_um(self.grid)
         for n in range(away.size):
-            place = self._seen(lamps.position_m[n, :2] / away[n])
+            place = self.pupil.seen(lamps.position_m[n, :2] / away[n])
             radius = max(float(lamps.radius_m[n] / away[n]), 1e-9)
             inverse = float(1.0 / away[n])
             row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
@@ -252,18 +252,13 @@ class ExactView:
             )  # fmt: skip
             light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
             scale = light[[k.channel for k in kinds]].astype(np.float32)
+            # a lamp is so bright that a kernel's overshoot would count
+            np.maximum(kernels, 0.0, out=kernels)
+            kernels /= kernels.sum(axis=(1, 2), keepdims=True)
             values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
             reach = values.shape[1] // 2
             found.append(_Stamp(row - reach, column - reach, values))
         return found
-
-    def _seen(self, tangent: DoubleArray) -> DoubleArray:
-        """Where on the sensor, in units of its distance, a direction is seen."""
-        place = tangent
-        for _ in range(4):
-            q = float(place @ place)
-            place = tangent / (1.0 + float(np.polyval([*self.pupil.warp[::-1], 0.0], q)))
-        return place
 
 
 class _Stamp(NamedTuple):

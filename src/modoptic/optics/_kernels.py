@@ -22,19 +22,46 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_jit
-def _segment(t: float, r: float) -> float:
-    """Integral of sqrt(r^2 - t^2) from 0 to t."""
-    t = min(max(t, -r), r)
-    return 0.5 * (t * math.sqrt(max(r * r - t * t, 0.0)) + r * r * math.asin(t / r))
+def spans_of(rims: FloatArray, turns: FloatArray, parts: FloatArray, out: FloatArray) -> None:
+    """Where rows cut a blur disc, for several places of the picture.
+
+    ``rims`` (m, k, 2) are convex outlines (across, along) from m distances from the axis, ``parts``
+    (n,) which of them each place takes, with a fraction between two, ``turns`` (n, 2) the unit
+    vector outward there. ``out`` (n, rows, 2): left and right at even v from -1.1 to 1.1; left is
+    more than right where the row passes it by.
+    """
+    points = rims.shape[1]
+    rows = out.shape[1]
+    u, v = np.empty(points, np.float32), np.empty(points, np.float32)
+    for n in range(out.shape[0]):
+        m = min(int(parts[n]), rims.shape[0] - 2)
+        t = parts[n] - m
+        for k in range(points):
+            a = rims[m, k, 0] + t * (rims[m + 1, k, 0] - rims[m, k, 0])
+            b = rims[m, k, 1] + t * (rims[m + 1, k, 1] - rims[m, k, 1])
+            u[k] = -a * turns[n, 1] + b * turns[n, 0]
+            v[k] = a * turns[n, 0] + b * turns[n, 1]
+        for i in range(rows):
+            at = np.float32(-1.1 + 2.2 * i / (rows - 1))
+            left, right = np.float32(9.0), np.float32(-9.0)
+            for k in range(points):
+                j = k + 1 if k + 1 < points else 0
+                if (v[k] <= at) != (v[j] <= at):
+                    x = u[k] + (at - v[k]) / (v[j] - v[k]) * (u[j] - u[k])
+                    left, right = min(left, x), max(right, x)
+            out[n, i, 0], out[n, i, 1] = left, right
 
 
 @_jit
-def blur_disc(source: FloatArray, radii: FloatArray, margin: int, out: FloatArray) -> None:
-    """Average over a disc of exact area; row i of ``out`` with radius ``radii[i]``, in pixels.
+def blur_iris(
+    source: FloatArray, radii: FloatArray, spans: FloatArray, margin: int, out: FloatArray
+) -> None:
+    """Average over blur discs of the iris' shape; row i of ``out`` with radius ``radii[i]``.
 
-    Four planes. ``source`` is wider and higher than ``out`` by ``margin`` on each side;
-    margin >= radius + 2.
-    Sums along rows make the cost of a pixel the height of its disc, not its area.
+    Four planes. ``source`` is wider and higher than ``out`` by ``margin`` >= 1.1 |radius| + 2 on
+    each side. ``spans`` (n, rows, 2) by `spans_of` are the shapes for n even parts of the width.
+    A negative radius turns the shape about. Sums along rows make the cost of a pixel the height of
+    its disc, not its area.
     """
     planes, height, width = out.shape
     rows, columns = source.shape[1], source.shape[2]
@@ -54,36 +81,73 @@ def blur_disc(source: FloatArray, radii: FloatArray, margin: int, out: FloatArra
             s1[j + 1] = t1
             s2[j + 1] = t2
             s3[j + 1] = t3
-    known = np.float32(-1.0)
-    reach = 0
+    blocks, count = spans.shape[0], spans.shape[1]
     places = np.empty((2 * margin + 1, 2), np.int64)
     weights = np.empty((2 * margin + 1, 4), np.float32)
-    for i in range(height):
-        r = max(radii[i], np.float32(0.05))
-        if r != known:
-            known = r
-            reach = math.ceil(r - 0.5)
-            weight = np.float32(1.0 / (math.pi * r * r))
-            for dy in range(-reach, reach + 1):
-                half = 0.5 * (_segment(dy + 0.5, r) - _segment(dy - 0.5, r)) * 2.0
-                right, left = 0.5 + half, 0.5 - half
-                kr, kl = math.floor(right), math.floor(left)
-                wr, wl = np.float32(right - kr) * weight, np.float32(left - kl) * weight
-                places[dy + reach, 0], places[dy + reach, 1] = margin + kr, margin + kl
-                weights[dy + reach, 0], weights[dy + reach, 1] = weight - wr, wr
-                weights[dy + reach, 2], weights[dy + reach, 3] = weight - wl, wl
-        for c in range(planes):
-            target = out[c, i]
-            for j in range(width):
-                target[j] = 0.0
-            for k in range(2 * reach + 1):
-                line = sums[c, i + margin + k - reach]
-                at, to = places[k, 0], places[k, 1]
-                right0, right1 = line[at : at + width], line[at + 1 : at + 1 + width]
-                left0, left1 = line[to : to + width], line[to + 1 : to + 1 + width]
-                ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
-                for j in range(width):
-                    target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
+    for block in range(blocks):
+        first, end = block * width // blocks, (block + 1) * width // blocks
+        wide = end - first
+        shape = spans[block]
+        known = np.float32(1e9)
+        low = high = 0
+        for i in range(height):
+            r = radii[i]
+            if r != known:
+                known = r
+                # a tap lies where the light comes from: opposite to where it lands
+                turned = -r if abs(r) > 0.1 else np.float32(0.1)
+                reach = min(math.ceil(1.1 * abs(turned)), margin - 1)
+                total = np.float32(0.0)
+                low, high = 2 * margin, 0
+                for dy in range(-reach, reach + 1):
+                    left = right = seen = np.float32(0.0)
+                    for part in range(-1, 2):
+                        at = ((dy + part / 3.0) / turned + 1.1) * ((count - 1) / 2.2)
+                        k = int(at)
+                        if at < 0.0 or k > count - 2:
+                            continue
+                        a, b = shape[k], shape[k + 1]
+                        f = np.float32(at - k)
+                        if a[0] > a[1] or b[0] > b[1]:
+                            # the rim lies between two rows of the table
+                            if a[0] > a[1] and b[0] > b[1]:
+                                continue
+                            inner = b if a[0] > a[1] else a
+                            x0, x1 = inner[0], inner[1]
+                            if (f < 0.5) == (a[0] > a[1]):
+                                continue
+                        else:
+                            x0, x1 = a[0] + f * (b[0] - a[0]), a[1] + f * (b[1] - a[1])
+                        left += min(turned * x0, turned * x1)
+                        right += max(turned * x0, turned * x1)
+                        seen += np.float32(1.0)
+                    if seen == np.float32(0.0):
+                        continue
+                    left, right = left / seen + 0.5, right / seen + 0.5
+                    seen /= np.float32(3.0)
+                    kr, kl = math.floor(right), math.floor(left)
+                    wr, wl = np.float32(right - kr) * seen, np.float32(left - kl) * seen
+                    at = dy + margin
+                    places[at, 0], places[at, 1] = margin + kr, margin + kl
+                    weights[at, 0], weights[at, 1] = seen - wr, wr
+                    weights[at, 2], weights[at, 3] = seen - wl, wl
+                    total += seen * np.float32(right - left)
+                    low, high = min(low, at), max(high, at + 1)
+                for k in range(low, high):
+                    for part in range(4):
+                        weights[k, part] /= total
+            for c in range(planes):
+                target = out[c, i, first:end]
+                for j in range(wide):
+                    target[j] = 0.0
+                for k in range(low, high):
+                    line = sums[c, i + k]
+                    at, to = places[k, 0] + first, places[k, 1] + first
+                    right0, right1 = line[at : at + wide], line[at + 1 : at + 1 + wide]
+                    left0, left1 = line[to : to + wide], line[to + 1 : to + 1 + wide]
+                    ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
+                    for j in range(wide):
+                        target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
 
 
 @_jit
@@ -427,6 +491,7 @@ def add_lamps(
     reach: FloatArray,
     profile: FloatArray,
     channels: FloatArray,
+    rims: FloatArray,
     tx: FloatArray,
     ty: FloatArray,
     light: FloatArray,
@@ -435,26 +500,33 @@ def add_lamps(
 ) -> None:
     """Add lamps at (x, y) with radial ``profile`` (n, k) over 0..reach, in tangents.
 
-    ``light`` is (3, h, w). A sample averages over its square of side ``step``, more finely where
-    the image of the lamp is small.
+    ``rims`` (n, azimuths) stretches it. ``light`` is (3, h, w). A sample averages over its square
+    of side ``step``, more finely where the image of the lamp is small.
     """
     last = profile.shape[1] - 1
+    around = rims.shape[1]
     for n in range(x.size):
-        i0 = np.searchsorted(ty, y[n] - reach[n] - step)
-        i1 = np.searchsorted(ty, y[n] + reach[n] + step)
-        j0 = np.searchsorted(tx, x[n] - reach[n] - step)
-        j1 = np.searchsorted(tx, x[n] + reach[n] + step)
+        far = reach[n] * max(rims[n].max(), np.float32(1e-3))
+        i0 = np.searchsorted(ty, y[n] - far - step)
+        i1 = np.searchsorted(ty, y[n] + far + step)
+        j0 = np.searchsorted(tx, x[n] - far - step)
+        j1 = np.searchsorted(tx, x[n] + far + step)
         scale = last / reach[n]
         parts = min(max(int(36.0 * step / reach[n]), 2), 16)
         for i in range(i0, i1):
             dy = ty[i] - y[n]
             for j in range(j0, j1):
                 dx = tx[j] - x[n]
+                turn = math.atan2(dy, dx) / (2.0 * math.pi)
+                turn = (turn - math.floor(turn)) * around
+                at = int(turn) % around
+                rim = rims[n, at] + (turn - at) * (rims[n, (at + 1) % around] - rims[n, at])
+                stretched = scale / max(rim, np.float32(1e-3))
                 value = 0.0
                 for part in range(parts * parts):
                     sx = dx + ((part % parts + 0.5) / parts - 0.5) * step
                     sy = dy + ((part // parts + 0.5) / parts - 0.5) * step
-                    d = math.sqrt(sx * sx + sy * sy) * scale
+                    d = math.sqrt(sx * sx + sy * sy) * stretched
                     k = int(d)
                     if k < last:
                         value += profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
@@ -491,8 +563,11 @@ def expose_color(
     last = table.shape[1] - 2
     for i in range(light.shape[1]):
         yy = y[i] * y[i]
-        for c in range(3):
-            for j in range(light.shape[2]):
-                at = (x[j] * x[j] + yy) * per
-                k = min(int(at), last)
-                light[c, i, j] *= table[c, k] + (at - k) * (table[c, k + 1] - table[c, k])
+        r, g, b = light[0, i], light[1, i], light[2, i]
+        for j in range(light.shape[2]):
+            at = (x[j] * x[j] + yy) * np.float32(per)
+            k = min(int(at), last)
+            t = at - np.float32(k)
+            r[j] *= table[0, k] + t * (table[0, k + 1] - table[0, k])
+            g[j] *= table[1, k] + t * (table[1, k + 1] - table[1, k])
+            b[j] *= table[2, k] + t * (table[2, k + 1] - table[2, k])

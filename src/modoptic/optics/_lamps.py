@@ -1,4 +1,4 @@
-"""Lamps as the quick view draws them: round images with radial profiles."""
+"""Lamps as the quick view draws them: radial profiles, stretched to the pupil's outline."""
 
 from __future__ import annotations
 
@@ -8,11 +8,49 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.optics._lens import ThinLens
+from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import Bulbs
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+
+_AZIMUTHS, _RIMS = 32, 10
+
+
+@dataclass(frozen=True, eq=False)
+class Rims:
+    """Outlines of the blur disc over the field, see `Pupil.blur_rim`."""
+
+    table: FloatArray
+    """(m, 64, 2) at even distances from the axis."""
+    reach: float
+    """The last of them, in tangents."""
+
+    @classmethod
+    def of(cls, pupil: Pupil, reach: float) -> Rims:
+        um = reach * pupil.thin.image_distance_m * 1e6
+        return cls(np.stack([pupil.blur_rim(r) for r in np.linspace(0.0, um, _RIMS)]), reach)
+
+    def at(self, place: DoubleArray) -> tuple[FloatArray, FloatArray]:
+        """Of places (n, 2) the unit vectors outward, (n, 2), and which outlines they have, (n,)."""
+        far = np.hypot(place[:, 0], place[:, 1])
+        turns = np.where(far[:, None] > 1e-9, place / np.maximum(far, 1e-9)[:, None], [0.0, 1.0])
+        parts = np.minimum(far / self.reach * (_RIMS - 1), _RIMS - 1)
+        return turns.astype(np.float32), parts.astype(np.float32)
+
+    def reaches(self, place: DoubleArray, side: DoubleArray) -> DoubleArray:
+        """(n, azimuths): how far discs reach from x on; ``side`` is -1 beyond the focus, else 1."""
+        turns, parts = self.at(place)
+        low = np.minimum(parts.astype(np.int64), _RIMS - 2)
+        t = (parts - low)[:, None, None]
+        rim = side[:, None, None] * (self.table[low] * (1.0 - t) + self.table[low + 1] * t)
+        u = -rim[..., 0] * turns[:, 1:] + rim[..., 1] * turns[:, :1]
+        v = rim[..., 0] * turns[:, :1] + rim[..., 1] * turns[:, 1:]
+        azimuth, reach = np.arctan2(v, u) % (2.0 * np.pi), np.hypot(u, v)
+        wanted = 2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
+        return np.stack([
+            np.interp(wanted, a, r, period=2.0 * np.pi) for a, r in zip(azimuth, reach, strict=True)
+        ])  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +62,8 @@ class LampImages:
     reach: FloatArray
     profile: FloatArray
     channels: FloatArray
+    rims: FloatArray
+    """(n, azimuths): how far the blur disc reaches from x on, of the round one's radius."""
 
 
 def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
@@ -37,12 +77,12 @@ def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
     return r**2 * a + s**2 * b - 0.5 * np.sqrt(np.clip(kite, 0, None))
 
 
-def image_lamps(bulbs: Bulbs, thin: ThinLens) -> LampImages:
+def image_lamps(bulbs: Bulbs, pupil: Pupil, rims: Rims) -> LampImages:
     """Each lamp's disc spread over its blur disc (the exact overlap) and by diffraction.
 
     The latter is taken as Gaussian; every profile keeps the lamp's light exactly.
     """
-    lamps = bulbs.lamps
+    lamps, thin = bulbs.lamps, pupil.thin
     away = lamps.position_m[:, 2] - thin.image_distance_m
     radius = np.maximum(lamps.radius_m / away, 1e-9)
     blur = np.maximum(0.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus), 1e-9)
@@ -65,10 +105,16 @@ def image_lamps(bulbs: Bulbs, thin: ThinLens) -> LampImages:
     h = spacing[:, None]
     total = 2.0 * np.pi * np.sum(h * (r * (a + b) / 2.0 + h * (a / 6.0 + b / 3.0)), axis=1)
     profile *= (np.pi * radius**2 / total)[:, None]
+    place = pupil.seen(lamps.position_m[:, :2] / away[:, None])
+    side = np.where(1.0 / away > thin.inverse_focus, 1.0, -1.0)
+    reaches = rims.reaches(place, side)
+    # the light is the same: what the pupil loses, shading takes
+    profile /= np.mean(reaches**2, axis=1)[:, None]
     return LampImages(
-        (lamps.position_m[:, 0] / away).astype(np.float32),
-        (lamps.position_m[:, 1] / away).astype(np.float32),
+        place[:, 0].astype(np.float32),
+        place[:, 1].astype(np.float32),
         reach.astype(np.float32),
         profile.astype(np.float32),
         bulbs.channels.astype(np.float32),
+        reaches.astype(np.float32),
     )

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +27,14 @@ from modoptic.optics import _pupil_kernels
 from modoptic.optics._lens import LensState, ThinLens, diffraction_mtf, solve
 
 DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
 ComplexArray = npt.NDArray[np.complex64]
 
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
+_AREA_POINTS = 256
+_GRIDS_KEPT = 256
+_WARPED_TO = 0.5
+"""Squared tangent to which the polynomial of the distortion is used."""
 _FINE, _FINEST = 0.032, 0.01
 """The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
 AXIS: DoubleArray = np.array([0.0, 1.0])
@@ -41,8 +48,6 @@ class PupilShape:
 
     box: DoubleArray
     """(4,): x0, x1, y0, y1 of what is open."""
-    area: float
-    """Of what is open, in units of ``sine`` squared."""
     opd_um: DoubleArray
     """(wavelengths, i, j): path difference, sum of table[i, j] x^2i y^j; positive where longer."""
     iris: DoubleArray
@@ -57,9 +62,26 @@ class PupilShape:
     """(qx, qy, tilt): how path grows with defocus. Paraxial factors of x^2 / 2 and y^2 / 2, or 0, 0
     and the sine of the chief ray."""
 
+    blades: int = 0
+    """Of the iris; 0 is round."""
+
     @property
-    def opening(self) -> tuple[DoubleArray, float, DoubleArray, DoubleArray]:
-        return self.iris, self.radius, self.outline, self.middle
+    def opening(self) -> tuple[DoubleArray, float, float, DoubleArray, DoubleArray]:
+        """What says where it is open, as the kernels want it."""
+        return self.iris, self.radius, float(self.blades), self.outline, self.middle
+
+    @functools.cached_property
+    def area(self) -> float:
+        """Of what is open, in units of ``sine`` squared."""
+        return _pupil_kernels.open_area(self.box, _AREA_POINTS, *self.opening, np.empty(4))
+
+
+class _Grid(NamedTuple):
+    opened: FloatArray
+    """(h, w): 0..1."""
+    area: float
+    paths_um: FloatArray
+    """(wavelengths + 1, h, w): path differences, last what 1 um of defocus adds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +90,8 @@ class Pupil(ABC):
 
     state: LensState
     thin: ThinLens = field(init=False)
+    warp: DoubleArray = field(init=False)
+    """(3,): k1 to k3 of the radial distortion, see `modoptic.scenes.Layer.sample`."""
     blades: int = 0
     """Of the iris; 0 is round."""
 
@@ -75,6 +99,9 @@ class Pupil(ABC):
         object.__setattr__(self, "thin", solve(self.state))
         object.__setattr__(self, "_shapes", {})
         object.__setattr__(self, "_reaches", {})
+        object.__setattr__(self, "_grids", OrderedDict())
+        object.__setattr__(self, "_lock", threading.Lock())
+        object.__setattr__(self, "warp", self._warp())
 
     @property
     @abstractmethod
@@ -85,9 +112,19 @@ class Pupil(ABC):
     def wavelengths_nm(self) -> DoubleArray:
         return NODES_NM
 
-    @property
-    def warp(self) -> DoubleArray:
-        """(3,): k1 to k3 of the radial distortion, see `modoptic.scenes.Layer.sample`."""
+    def seen(self, tangent: DoubleArray) -> DoubleArray:
+        """Where on the sensor, in units of its distance, directions (..., 2) are seen.
+
+        Far beyond any picture the distortion is not known; it is taken as at its limit.
+        """
+        place = tangent
+        for _ in range(6):
+            q = np.minimum((place * place).sum(axis=-1, keepdims=True), _WARPED_TO)
+            k1, k2, k3 = self.warp
+            place = tangent / (1.0 + q * (k1 + q * (k2 + q * k3)))
+        return place
+
+    def _warp(self) -> DoubleArray:
         return np.zeros(3)
 
     @abstractmethod
@@ -105,6 +142,10 @@ class Pupil(ABC):
         tau = self.state.transmittance * self.sine**2
         return np.array([tau * self.shape(float(r)).area for r in radius_um])
 
+    def quick_irradiance_factor(self, radius_um: DoubleArray) -> DoubleArray:
+        """As `irradiance_factor`, where that takes long an approximation of it."""
+        return self.irradiance_factor(radius_um)
+
     def defocus_um(self, inverse_depth: float) -> float:
         """By how much a point's image lies behind the sensor, um."""
         away = inverse_depth - self.thin.inverse_focus
@@ -119,8 +160,20 @@ class Pupil(ABC):
         """Path difference from middle to rim by defocus, in waves of 550 nm."""
         return abs(self.blur_um(inverse_depth)) / (8.0 * self.thin.working_f_number * 0.55)
 
-    def bend(self, shape: PupilShape, inverse_depth: float) -> DoubleArray:
-        return np.array([self.defocus_um(inverse_depth), *shape.bend, self.sine])
+    def _bend(self, shape: PupilShape) -> DoubleArray:
+        return np.array([*shape.bend, self.sine])
+
+    def blur_rim(self, radius_um: float) -> FloatArray:
+        """Outline of the blur disc of a point nearer than the focus, float32 (64, 2).
+
+        Across and outward from the axis, in radii of the thin lens' disc; of a point that is
+        farther, it is turned about.
+        """
+        shape = self.shape(radius_um)
+        rim = np.empty((64, 2), np.float32)
+        _pupil_kernels.blur_rim(shape.box, self._bend(shape), *shape.opening, rim)
+        rim *= np.float32(2.0 * self.thin.working_f_number)
+        return rim
 
     def otf(
         self,
@@ -138,46 +191,64 @@ class Pupil(ABC):
         along y. ``turn`` is the unit vector outward from the axis in the picture; ``nodes`` are
         the indices of the wavelengths wanted, or all.
         """
-        shape = self.shape(radius_um)
-        bend = self.bend(shape, inverse_depth)
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
         out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
-        # the box of the pupil, turned
-        corners = np.array([(x, y) for x in shape.box[:2] for y in shape.box[2:]])
-        u = -corners[:, 0] * turn[1] + corners[:, 1] * turn[0]
-        v = corners[:, 0] * turn[0] + corners[:, 1] * turn[1]
         # points so close that the picture of the pupil has room for all that it spreads
         longest = float(self.wavelengths_nm.max()) * 1e-3
         room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
-        spacing = min(float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room), finest)
-        opened = np.empty(
-            (math.ceil((v.max() - v.min()) / spacing) + 1,
-             math.ceil((u.max() - u.min()) / spacing) + 1), np.float32
-        )  # fmt: skip
-        origin = np.array([u.min(), v.min()])
-        area = _pupil_kernels.amplitude(
-            origin, spacing, turn, *_opening(shape, self.blades), opened
-        )
+        wanted = float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room)
+        # in steps, so that layers share what does not depend on defocus
+        spacing = finest * 2.0 ** (-0.5 * max(math.ceil(2.0 * math.log2(finest / wanted)), 0))
+        grid = self._grid(radius_um, (float(turn[0]), float(turn[1])), spacing)
         frequency = np.asarray(fft.fftfreq(size, step_um), np.float64)
         lag = longest / (2.0 * step_um) / (self.sine * spacing)
-        padded = [_fast(n + math.ceil(min(lag, n)) + 1) for n in opened.shape]
+        padded = [_fast(n + math.ceil(min(lag, n)) + 1) for n in grid.opened.shape]
         wave = np.empty(padded, np.complex64)
+        amount = self.defocus_um(inverse_depth)
         for n, k in enumerate(nodes):
             wavelength = float(self.wavelengths_nm[k]) * 1e-3
             _pupil_kernels.wave(
-                origin, spacing, turn, 2.0 * math.pi / wavelength, shape.opd_um[k], bend, opened,
-                wave,
+                grid.opened, grid.paths_um[k], grid.paths_um[-1], amount,
+                2.0 * math.pi / wavelength, wave,
             )  # fmt: skip
             # its power's transform at the frequencies wanted, as shifts of the pupil in points
             lags = frequency * (wavelength / (self.sine * spacing))
             picture = cast(ComplexArray, fft.fft2(wave))
-            _pupil_kernels.transform(picture, lags, 1.0 / (area * picture.size), out[n])
+            _pupil_kernels.transform(picture, lags, 1.0 / (grid.area * picture.size), out[n])
             # beyond its own width the pupil does not overlap itself
-            far = np.abs(lags) > max(opened.shape)
+            far = np.abs(lags) > max(grid.opened.shape)
             out[n, far] = 0.0
             out[n, :, far[: size // 2 + 1]] = 0.0
             out[n, 0, 0] = 1.0
         return out
+
+    def _grid(self, radius_um: float, turn: tuple[float, float], spacing: float) -> _Grid:
+        """The pupil in points along the sensor's axes; the last ones are kept."""
+        key = (radius_um, *turn, spacing)
+        grids: OrderedDict[tuple[float, ...], _Grid] = self.__dict__["_grids"]
+        with self.__dict__["_lock"]:
+            made = grids.get(key)
+        if made is None:
+            shape = self.shape(radius_um)
+            # the box of the pupil, turned
+            corners = np.array([(x, y) for x in shape.box[:2] for y in shape.box[2:]])
+            u = -corners[:, 0] * turn[1] + corners[:, 1] * turn[0]
+            v = corners[:, 0] * turn[0] + corners[:, 1] * turn[1]
+            size = (
+                math.ceil((v.max() - v.min()) / spacing) + 1,
+                math.ceil((u.max() - u.min()) / spacing) + 1,
+            )
+            at = np.array([u.min(), v.min()]), spacing, np.array(turn)
+            opened = np.empty(size, np.float32)
+            area = _pupil_kernels.amplitude(*at, *shape.opening, opened)
+            paths = np.zeros((self.wavelengths_nm.size + 1, *size), np.float32)
+            _pupil_kernels.paths(*at, shape.opd_um, self._bend(shape), opened, paths)
+            made = _Grid(opened, area, paths)
+            with self.__dict__["_lock"]:
+                grids[key] = made
+                while len(grids) > _GRIDS_KEPT:
+                    grids.popitem(last=False)
+        return made
 
     def thrown(
         self,
@@ -190,14 +261,13 @@ class Pupil(ABC):
     ) -> ComplexArray:
         """As `otf` by where rays land, times the diffraction of a round pupil."""
         shape = self.shape(radius_um)
-        bend = self.bend(shape, inverse_depth)
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
         out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
         landed = np.empty((len(nodes), size, size), np.float32)
         rays = int(np.clip(3.0 * abs(self.blur_um(inverse_depth)) / step_um, 40, 512))
         _pupil_kernels.throw(
-            shape.box, rays, turn, shape.opd_um[list(nodes)], bend,
-            *_opening(shape, self.blades), step_um, landed,
+            shape.box, rays, turn, shape.opd_um[list(nodes)], self._bend(shape),
+            self.defocus_um(inverse_depth), *shape.opening, step_um, landed,
         )  # fmt: skip
         out[:] = cast(ComplexArray, fft.rfft2(landed, axes=(1, 2)))
         # each ray was shared between its neighbours
@@ -216,9 +286,8 @@ class Pupil(ABC):
         reaches: dict[float, float] = self.__dict__["_reaches"]
         if radius_um not in reaches:
             shape = self.shape(radius_um)
-            bend = self.bend(shape, self.thin.inverse_focus)
             reaches[radius_um] = max(
-                _pupil_kernels.landing(shape.box, opd, bend, *_opening(shape, self.blades))
+                _pupil_kernels.landing(shape.box, opd, self._bend(shape), *shape.opening)
                 for opd in (shape.opd_um[0], shape.opd_um[-1])
             )
         return reaches[radius_um] + 0.55 * abs(self.blur_um(inverse_depth))
@@ -255,12 +324,6 @@ def _fast(count: int) -> int:
     return cast(int, fft.next_fast_len(count))
 
 
-def _opening(
-    shape: PupilShape, blades: int
-) -> tuple[DoubleArray, float, float, DoubleArray, DoubleArray]:
-    return shape.iris, shape.radius, float(blades), shape.outline, shape.middle
-
-
 class Lens(ABC):
     """A lens design."""
 
@@ -292,9 +355,8 @@ class IdealPupil(Pupil):
         box = np.array([-c, c, -(c**3), c**3])
         opd = np.zeros((NODES_NM.size, 1, 1))
         middle = np.zeros(2)
-        return PupilShape(
-            box, math.pi * c**4, opd, iris, 1.0, NO_OUTLINE, middle, (1.0 / c, 1.0 / c**3, 0.0)
-        )
+        bend = (1.0 / c, 1.0 / c**3, 0.0)
+        return PupilShape(box, opd, iris, 1.0, NO_OUTLINE, middle, bend, self.blades)
 
     def irradiance_factor(self, radius_um: DoubleArray) -> DoubleArray:
         """pi tau / (4 N_w^2) cos^4; of ISETCam's convention pi tau / (1 + 4 N_w^2) cos^4."""
@@ -338,4 +400,6 @@ def warm_pupil() -> Iterator[str]:
     yield "optics: wavefront"
     pupil.thrown(0.0, 1.0, 1.5, 16)
     pupil.reach_um(0.0, 1.0)
+    pupil.blur_rim(0.0)
+    _ = pupil.shape(0.0).area
     yield "optics: rays"

@@ -36,16 +36,14 @@ def _polynomial(table: DoubleArray, u: float, y: float) -> float:
 
 
 @_jit
-def _path(x: float, y: float, opd: DoubleArray, defocus: DoubleArray) -> float:
-    """Path difference in um at (x, y)."""
-    amount, qx, qy, tilt, sine = defocus[0], defocus[1], defocus[2], defocus[3], defocus[4]
+def _bent(x: float, y: float, bend: DoubleArray) -> float:
+    """Path that 1 um of defocus adds at (x, y); ``bend`` is (qx, qy, tilt, sine)."""
+    qx, qy, tilt, sine = bend[0], bend[1], bend[2], bend[3]
     if qx > 0.0:
-        bend = 0.5 * sine * sine * (qx * x * x + qy * y * y)
-    else:
-        c0 = math.sqrt(1.0 - tilt * tilt)
-        a, b = sine * x, tilt + sine * y
-        bend = c0 - math.sqrt(max(1.0 - a * a - b * b, 1e-6)) - tilt / c0 * sine * y
-    return _polynomial(opd, x * x, y) + amount * bend
+        return 0.5 * sine * sine * (qx * x * x + qy * y * y)
+    c0 = math.sqrt(1.0 - tilt * tilt)
+    a, b = sine * x, tilt + sine * y
+    return c0 - math.sqrt(max(1.0 - a * a - b * b, 1e-6)) - tilt / c0 * sine * y
 
 
 @_jit
@@ -80,7 +78,8 @@ def _inside(
     room /= slope
     dx, dy = x - middle[0], y - middle[1]
     far = dx * dx + dy * dy
-    if room < 0.0 or (inner > 0.0 and far < inner * inner):
+    # far outside of the iris, or clear of the rims
+    if room < -0.2 or (inner > 0.0 and far < inner * inner):
         return min(room, 1.0)
     count = outline.size
     turn = math.atan2(dy, dx) / (2.0 * math.pi)
@@ -157,30 +156,47 @@ def amplitude(
 
 
 @_jit
-def wave(
+def paths(
     origin: DoubleArray,
     spacing: float,
     turn: DoubleArray,
-    per_um: float,
     opd: DoubleArray,
-    defocus: DoubleArray,
+    bend: DoubleArray,
     opened: FloatArray,
-    out: ComplexArray,
+    out: FloatArray,
 ) -> None:
-    """The wave at the points of `amplitude`; ``per_um`` is 2 pi over the wavelength.
+    """Path differences in um at the open points of `amplitude`.
+
+    ``out`` (n + 1, h, w): of each of the n tables ``opd``, then what 1 um of defocus adds.
+    """
+    last = opd.shape[0]
+    for i in range(opened.shape[0]):
+        v = origin[1] + i * spacing
+        for j in range(opened.shape[1]):
+            if opened[i, j] > np.float32(0.0):
+                u = origin[0] + j * spacing
+                x = -u * turn[1] + v * turn[0]
+                y = u * turn[0] + v * turn[1]
+                for n in range(last):
+                    out[n, i, j] = np.float32(_polynomial(opd[n], x * x, y))
+                out[last, i, j] = np.float32(_bent(x, y, bend))
+
+
+@_jit
+def wave(
+    opened: FloatArray, path: FloatArray, bent: FloatArray, amount: float, per_um: float,
+    out: ComplexArray,
+) -> None:  # fmt: skip
+    """The wave in the pupil with ``amount`` um of defocus; ``per_um`` is 2 pi over the wavelength.
 
     ``out`` may be larger; the rest is set to 0.
     """
     out[:] = np.complex64(0.0)
     for i in range(opened.shape[0]):
-        v = origin[1] + i * spacing
         for j in range(opened.shape[1]):
             part = opened[i, j]
             if part > np.float32(0.0):
-                u = origin[0] + j * spacing
-                x = -u * turn[1] + v * turn[0]
-                y = u * turn[0] + v * turn[1]
-                phase = per_um * _path(x, y, opd, defocus)
+                phase = per_um * (path[i, j] + amount * bent[i, j])
                 out[i, j] = np.complex64(complex(part * math.cos(phase), part * math.sin(phase)))
 
 
@@ -242,9 +258,9 @@ def transform(picture: ComplexArray, lags: DoubleArray, scale: float, out: Compl
 
 @_jit
 def _slope(
-    x: float, y: float, opd: DoubleArray, defocus: DoubleArray
+    x: float, y: float, opd: DoubleArray, bend: DoubleArray, amount: float
 ) -> tuple[float, float]:  # fmt: skip
-    """Derivatives of `_path` by x and y."""
+    """Derivatives of the path by x and y with ``amount`` um of defocus."""
     u = x * x
     by_u = by_y = 0.0
     power = 1.0
@@ -260,7 +276,7 @@ def _slope(
                 row = row * y + opd[i + 1, j]
             by_u += (i + 1) * power * row
         power *= u
-    amount, qx, qy, tilt, sine = defocus[0], defocus[1], defocus[2], defocus[3], defocus[4]
+    qx, qy, tilt, sine = bend[0], bend[1], bend[2], bend[3]
     if qx > 0.0:
         return 2.0 * x * by_u + amount * sine * sine * qx * x, by_y + amount * sine**2 * qy * y
     c0 = math.sqrt(1.0 - tilt * tilt)
@@ -275,7 +291,8 @@ def throw(
     count: int,
     turn: DoubleArray,
     opd: DoubleArray,
-    defocus: DoubleArray,
+    bend: DoubleArray,
+    amount: float,
     iris: DoubleArray,
     radius: float,
     blades: float,
@@ -295,7 +312,7 @@ def throw(
     inner = outline.min() - h
     out[:] = np.float32(0.0)
     total = 0.0
-    scale = -1.0 / (defocus[4] * step_um)
+    scale = -1.0 / (bend[3] * step_um)
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
         for j in range(count):
@@ -306,7 +323,7 @@ def throw(
             part = min(part, 1.0)
             total += part
             for n in range(out.shape[0]):
-                across, along = _slope(x, y, opd[n], defocus)
+                across, along = _slope(x, y, opd[n], bend, amount)
                 across *= scale
                 along *= scale
                 u = -across * turn[1] + along * turn[0]
@@ -329,22 +346,54 @@ def throw(
 def landing(
     box: DoubleArray,
     opd: DoubleArray,
-    defocus: DoubleArray,
+    bend: DoubleArray,
     iris: DoubleArray,
     radius: float,
     blades: float,
     outline: DoubleArray,
     middle: DoubleArray,
 ) -> float:
-    """Farthest landing of a ray from its origin, um."""
+    """How far rays land from their origin in focus, um: what nearly all of them keep to."""
     count = 24
     inner = outline.min()
-    far = 0.0
+    far = squares = rays = 0.0
     for i in range(count):
         y = box[2] + (i + 0.5) / count * (box[3] - box[2])
         for j in range(count):
             x = box[0] + (j + 0.5) / count * (box[1] - box[0])
             if _inside(x, y, iris, radius, blades, outline, middle, inner) >= 0.0:
-                a, b = _slope(x, y, opd, defocus)
-                far = max(far, math.sqrt(a * a + b * b) / defocus[4])
-    return far
+                a, b = _slope(x, y, opd, bend, 0.0)
+                squared = (a * a + b * b) / (bend[3] * bend[3])
+                far = max(far, squared)
+                squares += squared
+                rays += 1.0
+    return math.sqrt(min(far, 6.0 * squares / max(rays, 1.0)))
+
+
+@_jit
+def blur_rim(
+    box: DoubleArray,
+    bend: DoubleArray,
+    iris: DoubleArray,
+    radius: float,
+    blades: float,
+    outline: DoubleArray,
+    middle: DoubleArray,
+    out: FloatArray,
+) -> None:
+    """Where the rim of the pupil lands by 1 um of defocus, (n, 2): across and along."""
+    none = np.zeros((1, 1))
+    x0, y0 = 0.0, 0.5 * (box[2] + box[3])
+    for k in range(out.shape[0]):
+        turn = 2.0 * math.pi * k / out.shape[0]
+        c, s = math.cos(turn), math.sin(turn)
+        low, high = 0.0, 2.0
+        for _ in range(16):
+            at = 0.5 * (low + high)
+            room = _inside(x0 + at * c, y0 + at * s, iris, radius, blades, outline, middle, 0.0)
+            if room >= 0.0:
+                low = at
+            else:
+                high = at
+        a, b = _slope(x0 + low * c, y0 + low * s, none, bend, 1.0)
+        out[k, 0], out[k, 1] = np.float32(-a / bend[3]), np.float32(-b / bend[3])

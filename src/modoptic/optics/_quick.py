@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.optics import _kernels
-from modoptic.optics._lamps import LampImages
+from modoptic.optics._lamps import LampImages, Rims
 from modoptic.optics._lens import line_spread
 from modoptic.optics._pupil import Pupil
-from modoptic.optics._sources import Cached
+from modoptic.optics._sources import Cached, moved_out
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -22,6 +22,9 @@ _OPAQUE = 1e-3
 """A share of light below this, left behind what is in front, is not traced further."""
 _DETAIL = 5.0
 """A layer is taken at the coarsest points of which so many fit into its blur disc."""
+_BLOCK = 128
+"""Points of the preview across which the blur disc has one shape."""
+_SPAN_ROWS = 41
 _AIRY_FROM = 0.6
 """Diffraction counts from so much of the distance of those points on."""
 
@@ -30,10 +33,12 @@ class QuickView:
     """One lens setting and one preview size: renders strips of it, from several threads."""
 
     def __init__(
-        self, pupil: Pupil, sources: Sequence[Cached | LampImages], tx: DoubleArray, ty: DoubleArray
-    ) -> None:
+        self, pupil: Pupil, rims: Rims, sources: Sequence[Cached | LampImages],
+        tx: DoubleArray, ty: DoubleArray,
+    ) -> None:  # fmt: skip
         self.thin, self.sources, self.tx, self.ty = pupil.thin, sources, tx, ty
         self.step = float(tx[1] - tx[0])
+        self._rims = rims
         self._taps: dict[float, FloatArray] = {}
 
     def _line_spread(self, step: float) -> FloatArray | None:
@@ -47,20 +52,26 @@ class QuickView:
         taps = self._taps[step]
         return None if taps.size == 1 else taps
 
-    def strip(self, first: int, end: int) -> FloatArray:
-        """(3, end - first, w): light before shading, from near to far."""
+    def strip(self, first: int, end: int, light: FloatArray) -> None:
+        """Add rows of light before shading to ``light`` (3, end - first, w), from near to far."""
         tx, ty = self.tx, self.ty[first:end]
-        light = np.zeros((3, len(ty), len(tx)), np.float32)
         passing = np.ones((len(ty), len(tx)), np.float32)
         for source in reversed(self.sources):
             if isinstance(source, LampImages):
                 _kernels.add_lamps(
-                    source.x, source.y, source.reach, source.profile, source.channels,
+                    source.x, source.y, source.reach, source.profile, source.channels, source.rims,
                     tx.astype(np.float32), ty.astype(np.float32), light, passing, self.step,
                 )  # fmt: skip
             elif self._under(source, ty, light, passing):
                 break
-        return light
+
+    def _spans(self, tx: DoubleArray, ty: float) -> FloatArray:
+        """Shapes of the blur disc at places of a row, for `_kernels.blur_iris`."""
+        place = np.stack([tx, np.broadcast_to(ty, tx.shape)], axis=1)
+        turns, parts = self._rims.at(place)
+        spans = np.empty((tx.size, _SPAN_ROWS, 2), np.float32)
+        _kernels.spans_of(self._rims.table, turns, parts, spans)
+        return spans
 
     def _under(
         self, source: Cached, ty: DoubleArray, light: FloatArray, passing: FloatArray
@@ -78,7 +89,7 @@ class QuickView:
         taps = self._line_spread(step * scale)
         spread = 0 if taps is None else taps.size // 2
 
-        left, top, right, bottom = source.layer.bounds(thin.image_distance_m)
+        left, top, right, bottom = moved_out(source.layer.bounds(thin.image_distance_m))
         edge = 0.5 * most + (spread + 2.0) * step * scale
         j0, j1 = np.searchsorted(tx, (left - edge, right + edge))
         i0, i1 = np.searchsorted(ty, (top - edge, bottom + edge))
@@ -90,8 +101,9 @@ class QuickView:
         jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
         width, height = int(jx[-1] - jx[0]) + 2, int(iy[-1] - iy[0]) + 2
         row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale
-        radii = 0.5 * thin.iris_m * np.abs(a + b * row_t - thin.inverse_focus) / (step * scale)
-        disc = math.ceil(radii.max()) + 2 if radii.max() > 0.3 else 0
+        radii = 0.5 * thin.iris_m * (a + b * row_t - thin.inverse_focus) / (step * scale)
+        largest = float(np.abs(radii).max())
+        disc = math.ceil(1.1 * largest) + 2 if largest > 0.3 else 0
 
         margin = disc + spread
         span = int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
@@ -104,7 +116,11 @@ class QuickView:
             wide = np.empty((4, height + 2 * spread, width + 2 * spread), np.float32)
             if spread:
                 radii = np.pad(radii, spread, mode="edge")
-            _kernels.blur_disc(image, radii.astype(np.float32), disc, wide)
+            parts = max(round(wide.shape[2] * step / (_BLOCK * self.step)), 1)
+            at = (np.arange(parts) + 0.5) / parts
+            row = 0.5 * float(ty[i0] + ty[i1 - 1])
+            spans = self._spans(tx[j0] + at * (tx[j1 - 1] - tx[j0]), row)
+            _kernels.blur_iris(image, radii.astype(np.float32), spans, disc, wide)
             image = wide
         if taps is not None:
             out = np.empty((4, height, width), np.float32)

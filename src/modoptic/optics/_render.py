@@ -10,12 +10,13 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import CubicSpline
 
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._exact import ExactView, tiles
-from modoptic.optics._lamps import LampImages, image_lamps
+from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
 from modoptic.optics._quick import QuickView
@@ -37,16 +38,19 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
 _PREVIEW_STRIPS = 8
-_SHADES = 512
+_RIM_STEPS = 8.0
+"""The blur disc's shape is taken anew so often a dioptre of focus."""
+_SHADES, _SHADES_TRACED = 512, 41
 
 
 class _Shading:
     """How much light each place of the sensor gets, by its distance from the axis."""
 
-    def __init__(self, pupil: Pupil, reach_um: float) -> None:
+    def __init__(self, pupil: Pupil, reach_um: float, *, quick: bool = False) -> None:
         squared = np.linspace(0.0, reach_um**2, _SHADES)
-        known = np.linspace(0.0, reach_um**2, 65)
-        factor = np.interp(squared, known, pupil.irradiance_factor(np.sqrt(known)))
+        known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
+        of = pupil.quick_irradiance_factor if quick else pupil.irradiance_factor
+        factor = CubicSpline(known, of(np.sqrt(known)))(squared)
         self.table = np.tile(np.asarray(factor, np.float32), (3, 1))
         self.per_um2 = (_SHADES - 1) / reach_um**2
 
@@ -86,6 +90,7 @@ class LightRenderer:
                 matrix = response.electrons(scene.wavelengths_nm, surface.basis).T
                 self._parts.append(Surface(surface, np.ascontiguousarray(matrix, np.float32)))
         self._lock = threading.Lock()
+        self._rims: tuple[tuple[float, int, float], Rims] | None = None
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
 
     def light(
@@ -158,25 +163,36 @@ class LightRenderer:
         x_um *= extent_um[0] / width
         y_um *= extent_um[1] / height
         lens_m = pupil.thin.image_distance_m
+        rims = self._rims_of(pupil, _reach(x_um, y_um) * 1e-6 / lens_m)
         sources: list[Cached | LampImages] = [
-            image_lamps(part, pupil.thin) if isinstance(part, Bulbs) else part.at(lens_m)
+            image_lamps(part, pupil, rims) if isinstance(part, Bulbs) else part.at(lens_m)
             for part in self._cached(pupil, width, height, extent_um)
         ]
         per_um = 1e-6 / lens_m
-        view = QuickView(pupil, sources, x_um * per_um, y_um * per_um)
-        shading = _Shading(pupil, _reach(x_um, y_um))
+        view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
+        shading = _Shading(pupil, _reach(x_um, y_um), quick=True)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
+        table = shading.table * np.float32(1e-12)
 
         def work(first: int, end: int) -> None:
-            strip = view.strip(first, end)
-            _kernels.expose_color(strip, x32, y32[first:end], shading.table, shading.per_um2)
-            np.multiply(strip, np.float32(1e-12), out=out[:, first:end])
+            strip = np.zeros((3, end - first, width), np.float32)
+            view.strip(first, end, strip)
+            _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2)
+            out[:, first:end] = strip
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
         # urgent, so that beside a still of 100 MP the finder stays live
         run_bands(work, height, math.ceil(height / _PREVIEW_STRIPS), urgent=True)
         return out
+
+    def _rims_of(self, pupil: Pupil, reach: float) -> Rims:
+        """Outlines of the blur disc; kept for a little turn of the ring."""
+        key = (pupil.state.f_number, round(_RIM_STEPS / pupil.state.focus_distance_m), reach)
+        with self._lock:
+            if self._rims is None or self._rims[0][:2] != key[:2]:
+                self._rims = key, Rims.of(pupil, 1.05 * reach)
+            return self._rims[1]
 
     def _cached(
         self, pupil: Pupil, width: int, height: int, extent_um: tuple[float, float]
@@ -208,7 +224,10 @@ def warm() -> Iterator[str]:
     yield from warm_pupil()
     four = np.ones((4, 9, 9), np.float32)
     image = np.ones((4, 3, 3), np.float32)
-    _kernels.blur_disc(four, np.ones(3, np.float32), 3, image)
+    spans = np.zeros((1, 5, 2), np.float32)
+    pairs = np.ones((2, 2), np.float32)
+    _kernels.spans_of(np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], spans)
+    _kernels.blur_iris(four, np.ones(3, np.float32), spans, 3, image)
     yield "optics: defocus"
     _kernels.blur_line(four, np.ones(7, np.float32), image)
     yield "optics: diffraction"
@@ -228,7 +247,8 @@ def warm() -> Iterator[str]:
     _kernels.under_mosaic(six, at, part, at, part, 0, 0, pattern, light[0], passing)
     _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)
     yield "optics: occlusion"
-    _kernels.add_lamps(part, part, part + 1, image[0], image[0], part, part, light, passing, 1.0)
+    lamp = part, part, part + 1, image[0], image[0], image[0]
+    _kernels.add_lamps(*lamp, part, part, light, passing, 1.0)
     _kernels.stamp_mosaic(taps[0], 0, 0, 0, light[0], passing)
     table = np.ones((3, 4), np.float32)
     _kernels.expose_mosaic(light[0], part, part, table, 1.0, pattern)

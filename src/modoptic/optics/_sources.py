@@ -17,6 +17,8 @@ from modoptic.errors import SettingError
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
+_MOVED = 0.02
+"""Most that distortion moves a direction, of its tangent."""
 HC_J_NM = 1.98644586e-16
 """Planck's constant times the speed of light, in J nm (CODATA 2018)."""
 
@@ -246,12 +248,21 @@ class Cached:
         return np.ascontiguousarray(mip[:, rows[:, None], columns[None, :]])
 
 
+def moved_out(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Bounds with room for the lens' distortion."""
+    left, top, right, bottom = bounds
+    return (
+        left - _MOVED * abs(left), top - _MOVED * abs(top),
+        right + _MOVED * abs(right), bottom + _MOVED * abs(bottom),
+    )  # fmt: skip
+
+
 def rasterize(
     surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray
 ) -> Cached:
     """The part of a layer that may be seen, with room for blur, in blocks of 32 points."""
     room = 64
-    left, top, right, bottom = surface.layer.bounds(lens_m)
+    left, top, right, bottom = moved_out(surface.layer.bounds(lens_m))
     edges: list[int] = []
     for low, high, origin, size in (
         (left, right, lattice.x0, width), (top, bottom, lattice.y0, height)

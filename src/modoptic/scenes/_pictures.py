@@ -113,10 +113,14 @@ def _depth_map(
     )
     values = found[row[:, None], column].astype(np.float32)
     if metres:
-        if not np.isfinite(values).all():
-            raise PictureError(path, "not a depth map; expected finite metres of shape (h, w)")
-        if values.min() < 0.1:
-            raise PictureError(path, f"depth of {values.min():g} m; expected 0.1 m or more")
+        bad = ~((values >= 0.1) & (values <= 1e4))
+        if bad.any():
+            i, j = np.argwhere(bad)[0]
+            raise PictureError(
+                path,
+                f"depth of {values[i, j]:g} m at row {row[i]}, column {column[j]}; "
+                "expected 0.1 to 10000 m everywhere",
+            )
         return values
     part = np.clip(values / np.float32(top), 0.0, 1.0)
     return np.asarray(1.0 / (1.0 / far_m + part * (1.0 / near_m - 1.0 / far_m)), np.float32)
@@ -137,7 +141,7 @@ def _fill_farther(disparity: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(filled), filled, rest), np.float32)
 
 
-def _spread(color: FloatArray, weight: FloatArray) -> FloatArray:
+def spread(color: FloatArray, weight: FloatArray) -> FloatArray:
     """Colour of the weighted pixels carried into the rest, from ever coarser means (pull-push)."""
     if min(weight.shape) < 2 or float(weight.min()) > 0.999:
         return np.asarray(color / np.maximum(weight, 1e-6), np.float32)
@@ -148,7 +152,7 @@ def _spread(color: FloatArray, weight: FloatArray) -> FloatArray:
     w4 = w[::2, ::2] + w[1::2, ::2] + w[::2, 1::2] + w[1::2, 1::2]
     c4 = c[:, ::2, ::2] + c[:, 1::2, ::2] + c[:, ::2, 1::2] + c[:, 1::2, 1::2]
     scale = 1.0 / np.maximum(w4, 1.0)
-    coarse = _spread((c4 * scale).astype(np.float32), (w4 * scale).astype(np.float32))
+    coarse = spread((c4 * scale).astype(np.float32), (w4 * scale).astype(np.float32))
     up = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
     return (color + (1.0 - weight) * up).astype(np.float32)
 
@@ -162,6 +166,19 @@ def _near(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
     return sums[size:, size:] + sums[:-size, :-size] > sums[size:, :-size] + sums[:-size, size:]
 
 
+def bins(nearness: npt.NDArray[np.floating]) -> Codes:
+    """Which of at most `SLICES` ranges of 1/depth each point (h, w) is in, the farthest first."""
+    thin = max(math.isqrt(nearness.size // QUANTILES_OF), 1)
+    edges = np.quantile(nearness[::thin, ::thin], np.linspace(0, 1, SLICES + 1))
+    steps = np.linspace(nearness.min(), nearness.max(), SLICES + 1)
+    # half by content, half by blur: equal steps of 1/depth are equal steps of blur
+    edges = np.unique(0.5 * (edges + steps))
+    of = np.empty(nearness.shape, np.uint8)
+    for row in range(len(of)):
+        of[row] = np.searchsorted(edges[1:-1], nearness[row], "right")
+    return of
+
+
 def slices(rgb: Codes, depth: FloatArray, per_tangent: float) -> list[RasterLayer]:
     """Whole layers at rising nearness from a picture's sRGB codes (h, w, 3) and its depth (h, w).
 
@@ -171,27 +188,20 @@ def slices(rgb: Codes, depth: FloatArray, per_tangent: float) -> list[RasterLaye
     """
     basis = primaries() * white_radiance(daylight(6500.0 * 1.4388 / 1.4380), 250.0)
     nearness = 1.0 / depth
-    thin = max(math.isqrt(nearness.size // QUANTILES_OF), 1)
-    edges = np.quantile(nearness[::thin, ::thin], np.linspace(0, 1, SLICES + 1))
-    steps = np.linspace(nearness.min(), nearness.max(), SLICES + 1)
-    # half by content, half by blur: equal steps of 1/depth are equal steps of blur
-    edges = np.unique(0.5 * (edges + steps))
-    of = np.empty(depth.shape, np.uint8)
-    for row in range(len(of)):
-        of[row] = np.searchsorted(edges[1:-1], nearness[row], "right")
+    of = bins(nearness)
     reach = math.ceil(REACH * depth.shape[1])
     side = max(reach // 16, 1)
     height, width = depth.shape
     squares = np.empty((4, -(-height // side), -(-width // side)), np.float32)
     layers: list[RasterLayer] = []
-    for k in range(max(len(edges) - 1, 1)):
+    for k in range(int(of.max()) + 1):
         gather(rgb, of, k, side, DECODE, squares)
         if not squares[3].any():
             continue
         near = _near(squares[3] > 0, -(-reach // side)) if layers else np.ones_like(squares[3] > 0)
         table = np.empty((-(-height // TILE), -(-width // TILE)), np.int32)
         tiles = np.zeros((covered(of, k, side, near, table), TILE, TILE, 4), np.uint8)
-        cut(rgb, of, k, side, _spread(squares[:3], squares[3]), near, ENCODE, table, tiles)
+        cut(rgb, of, k, side, spread(squares[:3], squares[3]), near, ENCODE, table, tiles)
         middle = float(1.0 / np.median(nearness[of == k]))
         layers.append(
             RasterLayer(f"slice {k}", basis, tiles, table, middle, per_tangent, (height, width))
@@ -199,32 +209,69 @@ def slices(rgb: Codes, depth: FloatArray, per_tangent: float) -> list[RasterLaye
     return layers
 
 
-def _covering(width: int, height: int) -> float:
-    """Pixels to a unit of tangent so that a picture covers the frame."""
-    return min(width / FRAME_TANGENTS[0], height / FRAME_TANGENTS[1])
+def covering(width: int, height: int, view_degrees: float | None = None) -> float:
+    """Pixels to a unit of tangent: of a picture seen under that angle across its width, or, if
+    that is None, widened or narrowed so that it just covers the frame.
+
+    Raises
+    ------
+    SettingError : an angle that is not between 1 and 160 degrees
+    """
+    if view_degrees is None:
+        return min(width / FRAME_TANGENTS[0], height / FRAME_TANGENTS[1])
+    if not 1 <= view_degrees <= 160:
+        raise SettingError("view", view_degrees, "1 to 160 degrees across the picture's width")
+    return width / 2 / math.tan(math.radians(view_degrees) / 2)
+
+
+def scale_note(width: int, height: int, view_degrees: float | None = None) -> str:
+    """What a picture's metadata says of the scale at which it is shown."""
+    per_tangent = covering(width, height, view_degrees)
+    across, down = (
+        2 * math.degrees(math.atan(n / 2 / per_tangent)) for n in (width, height)
+    )  # fmt: skip
+    if view_degrees is None:
+        return (
+            f"widened to {across:.1f} x {down:.1f} degrees, so that it covers the frame of "
+            "52.6 x 40.7 degrees"
+        )
+    shown = min(1.0, width / per_tangent / FRAME_TANGENTS[0])
+    shown *= min(1.0, height / per_tangent / FRAME_TANGENTS[1])
+    note = f"true: {across:.1f} x {down:.1f} degrees, as it was seen"
+    if shown < 0.9995:
+        note += (
+            f"; of the frame of 52.6 x 40.7 degrees it fills {100 * shown:.0f} %, beyond its "
+            "edges stands its mirror image"
+        )
+    return note
 
 
 def picture(
     path: str | Path, *, depth: str | Path | None = None, distance_m: float = 2.0,
-    near_m: float = 0.7, far_m: float = 6.0,
+    near_m: float = 0.7, far_m: float = 6.0, view_degrees: float | None = None,
 ) -> Scene:  # fmt: skip
     """Any picture that Pillow reads, seen as if it filled the frame of the 35 mm-class lens.
+
+    With ``view_degrees`` it stands there at its true scale instead. The metadata says which, and
+    how much of the frame is not the picture but its mirror image beyond the edges.
 
     Parameters
     ----------
     depth : map of the same size: ``.npy`` in metres, or a picture in which white is ``near_m``,
         black ``far_m`` and 1/distance is linear between
     distance_m : where the picture hangs if there is no map
+    view_degrees : angle across its width under which the picture was taken
 
     Raises
     ------
     PictureError : not a picture, damaged, too large, or the map has another size
-    SettingError : distances that are not positive or not rising
+    SettingError : distances that are not positive or not rising, or an impossible view
     """
     if not 0.1 <= distance_m <= 1e4:
         raise SettingError("distance", distance_m, "0.1 to 10000 m")
     if not 0.1 <= near_m < far_m <= 1e4:
         raise SettingError("near and far", (near_m, far_m), "0.1 m <= near < far <= 10000 m")
+    covering(2, 2, view_degrees)
     path = Path(path)
     opened = _open(path)
     size = opened.height, opened.width
@@ -240,7 +287,7 @@ def picture(
     else:
         metres = _depth_map(Path(depth), size, (height, width), near_m, far_m)
         depth_note = f"depth from {Path(depth).name}, {metres.min():.2f} to {metres.max():.2f} m"
-    layers = slices(rgb, metres, _covering(width, height))
+    layers = slices(rgb, metres, covering(width, height, view_degrees))
     return Scene(
         path.stem,
         path.name,
@@ -248,7 +295,8 @@ def picture(
         {
             "light": "white of the picture is 250 cd/m2 of D65",
             "depth": depth_note,
-            "source": f"{source}, widened to cover the frame",
+            "source": source,
+            "scale": scale_note(width, height, view_degrees),
             "spectra": "sRGB lifted after Mallett and Yuksel 2019",
         },
     )
@@ -261,12 +309,13 @@ def _bundled(name: str) -> Path:
     return Path(spec.origin).parent / "data" / name
 
 
-def motorcycle() -> Scene:
+def motorcycle(*, view_degrees: float | None = None) -> Scene:
     """Middlebury 2014 "motorcycle" (left view) with its measured depth, 2.1 to 5.0 m.
 
-    741 x 500 pixels that were seen over 40.8 degrees are widened to cover a frame of 52.6 degrees;
-    sharpness figures of such a scene mean nothing at 100 MP. Scharstein et al., "High-resolution
-    stereo datasets with subpixel-accurate ground truth", GCPR 2014; files of scikit-image.
+    741 x 500 pixels that were seen over 40.8 degrees are widened to cover a frame of 52.6 degrees,
+    unless ``view_degrees=40.8`` asks for the true scale; sharpness figures of such a scene mean
+    nothing at 100 MP. Scharstein et al., "High-resolution stereo datasets with subpixel-accurate
+    ground truth", GCPR 2014; files of scikit-image.
     """
     rgb = _codes(_open(_bundled("motorcycle_left.png")), DEEP_PIXELS)
     path = _bundled("motorcycle_disp.npz")
@@ -279,17 +328,16 @@ def motorcycle() -> Scene:
     # focal length 994.978 px, baseline 193.001 mm, offset of the principal points 31.086 px
     depth = (994.978 * 0.193001 / (disparity + 31.086)).astype(np.float32)
     height, width = depth.shape
-    wide = 2 * math.degrees(math.atan(width / 2 / _covering(width, height)))
     return Scene(
         "motorcycle",
         "Motorcycle in a workshop",
-        tuple(slices(rgb, depth, _covering(width, height))),
+        tuple(slices(rgb, depth, covering(width, height, view_degrees))),
         {
             "light": "white of the picture is 250 cd/m2 of D65",
             "depth": f"measured, {depth.min():.2f} to {depth.max():.2f} m from the sensor plane",
             "source": "Middlebury Stereo 2014 (Scharstein et al.), left view, in scikit-image",
-            "scale": f"{width} x {height} px seen over 40.8 degrees, widened to {wide:.1f} degrees "
-            "to cover the frame: not for 100 MP figures",
+            "scale": f"{width} x {height} px, seen over 40.8 degrees; "
+            f"{scale_note(width, height, view_degrees)}; not for 100 MP figures",
             "spectra": "sRGB lifted after Mallett and Yuksel 2019",
         },
     )

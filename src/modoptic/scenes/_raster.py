@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ Codes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
 Table = npt.NDArray[np.int32]
+
+WIDEST = 0.78, 0.60
+"""Half the view of the widest lens here, 8.7 mm on 13.1 x 9.8 mm, with some room for blur."""
 
 _BITS = 6
 TILE = 1 << _BITS
@@ -236,6 +239,20 @@ def cut(
                 tiles[at, i, j, 3] = 255
 
 
+def ends(
+    first: int, last: int, size: int, per_tangent: float, widest: float
+) -> tuple[float, float]:
+    """From where to where, in tangents, a row holds pixels ``first`` to ``last`` of ``size``.
+
+    It has no end on a side where they reach the edge, or where their mirror image can be seen.
+    """
+    half, seen = size / 2, widest * per_tangent
+    low = -math.inf if first == 0 or half + first < seen else (first - 2 - half) / per_tangent
+    rest = size - 1 - last
+    high = math.inf if rest == 0 or half + rest < seen else (last + 2 - half) / per_tangent
+    return low, high
+
+
 @dataclass(frozen=True, eq=False)
 class RasterLayer:
     """A picture at one depth; beyond its edges it goes on as its mirror image."""
@@ -251,13 +268,32 @@ class RasterLayer:
     pixels_per_tangent: float
     size: tuple[int, int]
     """(height, width)."""
+    shift_m: tuple[float, float] = (0.0, 0.0)
+    """How far the picture's middle lies to the right of and below the axis."""
 
     def inverse_depth(self, lens_m: float) -> tuple[float, float]:
         return 1.0 / (self.depth_m - lens_m), 0.0
 
     def bounds(self, lens_m: float) -> Box:
-        """About the covered pixels; without end on a side where they reach the edge."""
-        return self._box
+        """About the covered pixels, and without end where their mirror images can be seen."""
+        away = self.depth_m - lens_m
+        left, top, right, bottom = self._box
+        x, y = (shift / away for shift in self.shift_m)
+        return left + x, top + y, right + x, bottom + y
+
+    def moved(self, x_m: float, y_m: float, z_m: float) -> RasterLayer:
+        """The same object so much farther to the right, down and away."""
+        depth = self.depth_m + z_m
+        x, y = self.shift_m
+        other = replace(
+            self,
+            depth_m=depth,
+            pixels_per_tangent=self.pixels_per_tangent * depth / self.depth_m,
+            shift_m=(x + x_m, y + y_m),
+        )
+        # the pixels are the same, so are their halved copies
+        vars(other)["_mips"] = self._mips
+        return other
 
     @functools.cached_property
     def _box(self) -> Box:
@@ -268,9 +304,7 @@ class RasterLayer:
             at = (place[:, axis, None] * TILE + np.arange(TILE))[used]
             size = self.size[axis]
             first, last = (int(at.min()), int(at.max())) if at.size else (size, 0)
-            low = -math.inf if first == 0 else (first - 2 - size / 2) / self.pixels_per_tangent
-            high = math.inf if last == size - 1 else (last + 2 - size / 2) / self.pixels_per_tangent
-            found.append((low, high))
+            found.append(ends(first, last, size, self.pixels_per_tangent, WIDEST[1 - axis]))
         (left, right), (top, bottom) = found
         return left, top, right, bottom
 
@@ -304,8 +338,10 @@ class RasterLayer:
         height, width = self.size
         # a picture's own directions were seen from the sensor plane's origin, near enough
         scale = 0.5**level
+        per = self.pixels_per_tangent / (self.depth_m - lens_m)
+        x, y = width * 0.5 - per * self.shift_m[0], height * 0.5 - per * self.shift_m[1]
         _sample(
             *self._mips[level], height >> level, width >> level,
-            self.pixels_per_tangent * scale, width * 0.5 * scale - 0.5,
-            height * 0.5 * scale - 0.5, DECODE, matrix, x0, y0, step, warp, out,
+            self.pixels_per_tangent * scale, x * scale - 0.5, y * scale - 0.5, DECODE,
+            matrix, x0, y0, step, warp, out,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +30,8 @@ class Layer(Protocol):
     """One whole object: radiance and coverage everywhere, also behind what stands before it.
 
     Its radiance is ``basis[0] * r + basis[1] * g + basis[2] * b`` with coefficients r, g, b that
-    the layer evaluates; ``basis`` has shape (3, 81), W sr^-1 m^-2 nm^-1.
+    the layer evaluates; ``basis`` has shape (3, 81), W sr^-1 m^-2 nm^-1. Layers of measured spectra
+    may have any other count k of rows, and then as many coefficients.
     """
 
     @property
@@ -59,10 +60,10 @@ class Layer(Protocol):
     ) -> None:
         """Fill ``out`` (4, h, w): premultiplied channels and coverage.
 
-        Channels are ``matrix`` (3, 3) times the coefficients. Sample (i, j) lies at s = (x0 + j
-        step, y0 + i step) of the sensor, in units of the distance from the lens, and averages over
-        a square of that step. It looks along s (1 + k1 q + k2 q^2 + k3 q^3) with q = s^2, where
-        ``warp`` (3,) holds k1 to k3, the lens' radial distortion.
+        Channels are ``matrix`` (3, 3), or (3, k), times the coefficients. Sample (i, j) lies at
+        s = (x0 + j step, y0 + i step) of the sensor, in units of the distance from the lens, and
+        averages over a square of that step. It looks along s (1 + k1 q + k2 q^2 + k3 q^3) with
+        q = s^2, where ``warp`` (3,) holds k1 to k3, the lens' radial distortion.
         """
         ...
 
@@ -96,6 +97,11 @@ class ShadedLayer:
         (x, y), (left, top, right, bottom) = self.center_m, self.extent_m
         return (x + left) / away, (y + top) / away, (x + right) / away, (y + bottom) / away
 
+    def moved(self, x_m: float, y_m: float, z_m: float) -> ShadedLayer:
+        """The same upright object so much farther to the right, down and away."""
+        x, y = self.center_m
+        return replace(self, distance_m=self.distance_m + z_m, center_m=(x + x_m, y + y_m))
+
     def sample(
         self,
         matrix: FloatArray,
@@ -125,6 +131,10 @@ class Lamps:
     position_m: npt.NDArray[np.float64]
     radius_m: npt.NDArray[np.float64]
     radiance: Spectrum
+
+    def moved(self, x_m: float, y_m: float, z_m: float) -> Lamps:
+        """The same lamps so much farther to the right, down and away."""
+        return replace(self, position_m=self.position_m + np.array([x_m, y_m, z_m]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ Rgba = tuple[float, float, float, float]
 _COS5, _SIN5 = math.cos(math.radians(5.0)), math.sin(math.radians(5.0))
 
 RECT, WALL, TABLE, CARD, BOOKS, MUG, FRUIT, LEAVES, BOTTLE, SHADE, CHART, POT = range(12)
+EDGES, STAR, ZONES, STEPS, NOISE, POINTS, GRID, DEAD_LEAVES = range(12, 20)
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -715,6 +716,248 @@ def _chart(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
 
 
 @_jit
+def _sinc(x: float) -> float:
+    """What an average over x periods leaves of a sine; 0 beyond the first zero."""
+    x = math.pi * abs(x)
+    if x >= math.pi:
+        return 0.0
+    return math.sin(x) / x if x > 1e-4 else 1.0
+
+
+@_jit
+def _edges(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """5 x 4 slanted squares; params: half width, height, cos, sin, tone of the ink."""
+    pitch_x, pitch_y = params[0] * 2.0 / 5.0, params[1] * 2.0 / 4.0
+    column = min(max(math.floor((u + params[0]) / pitch_x), 0.0), 4.0)
+    row = min(max(math.floor((v + params[1]) / pitch_y), 0.0), 3.0)
+    cu = u + params[0] - (column + 0.5) * pitch_x
+    cv = v + params[1] - (row + 0.5) * pitch_y
+    ink = _edge(cu, cv, 0.30 * min(pitch_x, pitch_y), params[2], params[3], fp)
+    tone = 0.80 + (params[4] - 0.80) * ink
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _sine_star(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """A sine-modulated star, squares of its tones beside it; params: half height, cycles."""
+    radius, cycles = 0.92 * params[0], params[1]
+    white, black = 0.80, 0.05
+    middle, swing = 0.5 * (white + black), 0.5 * (white - black)
+    d = max(math.sqrt(u * u + v * v), 1e-9)
+    star = _inside(radius - d, fp)
+    wave = 0.0
+    if star > 0.0:
+        part = _sinc(fp * cycles / (2.0 * math.pi * d))
+        wave = part * math.cos(cycles * math.atan2(v, u))
+    tone = middle + swing * wave * star
+    side = 0.11 * params[0]
+    cu = abs(u) - 1.12 * params[0]
+    for row in range(4):
+        # from white to black left and back right: what the star's light is read against
+        step = row if u < 0.0 else 3 - row
+        cv = v - (row - 1.5) * 0.44 * params[0]
+        on = _box(cu, -side, side, fp) * _box(cv, -side, side, fp)
+        tone += (white + (black - white) * step / 3.0 - tone) * on
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _zones(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """A zone plate; params: half width, frequency at that distance from the middle in 1/m."""
+    rate = params[1] / params[0]
+    # the phase pi rate r^2 has the frequency rate r
+    part = _sinc(rate * u * fp) * _sinc(rate * v * fp)
+    tone = 0.42
+    if part > 0.0:
+        tone += 0.38 * part * math.cos(math.pi * rate * (u * u + v * v))
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _steps(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """21 densities in three rows, to and fro; params: half width, height, first density, step."""
+    pitch_x, pitch_y = params[0] * 2.0 / 7.6, params[1] * 2.0 / 3.6
+    column = math.floor(u / pitch_x + 3.5)
+    row = math.floor(v / pitch_y + 1.5)
+    tone = 0.18
+    if 0 <= column < 7 and 0 <= row < 3:
+        cu = u - (column - 3.0) * pitch_x
+        cv = v - (row - 1.0) * pitch_y
+        order = row * 7 + (column if row != 1 else 6 - column)
+        on = _box(cu, -0.43 * pitch_x, 0.43 * pitch_x, fp)
+        on *= _box(cv, -0.43 * pitch_y, 0.43 * pitch_y, fp)
+        tone += (10.0 ** -(params[2] + params[3] * order) - tone) * on
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _white_noise(u: float, v: float, cell: float, fp: float, seed: int) -> float:
+    """Mean over the footprint of cells with values even in 0..1; 0.5 where it has very many."""
+    if fp > 24.0 * cell:
+        return 0.5
+    x0, x1 = (u - 0.5 * fp) / cell, (u + 0.5 * fp) / cell
+    y0, y1 = (v - 0.5 * fp) / cell, (v + 0.5 * fp) / cell
+    total = 0.0
+    for iy in range(math.floor(y0), math.floor(y1) + 1):
+        high = min(y1, iy + 1.0) - max(y0, float(iy))
+        for ix in range(math.floor(x0), math.floor(x1) + 1):
+            wide = min(x1, ix + 1.0) - max(x0, float(ix))
+            total += high * wide * _hash(ix + 7919 * seed, iy)
+    return total / ((x1 - x0) * (y1 - y0))
+
+
+@_jit
+def _noise_patches(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """Even patches above, white noise of four grain sizes below; params: half width, height."""
+    pitch_x, pitch_y = params[0] * 2.0 / 6.6, params[1] * 2.0 / 4.0
+    tone = 0.18
+    row = math.floor(v / pitch_y + 1.5)
+    if row == 0 or row == 1:
+        column = math.floor(u / pitch_x + 3.0)
+        if 0 <= column < 6:
+            cu = u - (column - 2.5) * pitch_x
+            cv = v - (row - 1.0) * pitch_y
+            on = _box(cu, -0.43 * pitch_x, 0.43 * pitch_x, fp)
+            on *= _box(cv, -0.43 * pitch_y, 0.43 * pitch_y, fp)
+            tone += (10.0 ** -(0.05 + 0.15 * (6 * row + column)) - tone) * on
+    elif row == 2:
+        pitch_x *= 1.5
+        column = math.floor(u / pitch_x + 2.0)
+        if 0 <= column < 4:
+            cu = u - (column - 1.5) * pitch_x
+            cv = v - (row - 1.0) * pitch_y
+            on = _box(cu, -0.45 * pitch_x, 0.45 * pitch_x, fp)
+            on *= _box(cv, -0.43 * pitch_y, 0.43 * pitch_y, fp)
+            if on > 0.0:
+                # grains of 1/4096 of the width and its doubles
+                cell = params[0] / 2048.0 * 2.0**column
+                grain = 0.06 + 0.60 * _white_noise(u, v, cell, fp, int(column) + 1)
+                tone += (grain - tone) * on
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _points(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """Small bright discs on black, 21 x 15; params: half width, radius."""
+    pitch = params[0] * 2.0 / 21.0
+    column = min(max(math.floor(u / pitch + 0.5), -10.0), 10.0)
+    row = min(max(math.floor(v / pitch + 0.5), -7.0), 7.0)
+    cu, cv, radius = u - column * pitch, v - row * pitch, params[1]
+    if fp < 0.5 * radius:
+        tone = _inside(radius - math.sqrt(cu * cu + cv * cv), fp)
+    else:
+        # a square of the disc's area
+        half = 0.5 * math.sqrt(math.pi) * radius
+        tone = _box(cu, -half, half, fp) * _box(cv, -half, half, fp)
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _lines(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """Lines to and fro on white, a dot in the middle; params: half width, of a line, spacing."""
+    half, pitch = params[1], params[2]
+    across = _stripes(u + half, pitch, 2.0 * half / pitch, fp)
+    down = _stripes(v + half, pitch, 2.0 * half / pitch, fp)
+    ink = 1.0 - (1.0 - across) * (1.0 - down)
+    dot = _inside(0.22 * pitch - math.sqrt(u * u + v * v), fp)
+    tone = 0.80 - 0.75 * max(ink, dot)
+    return tone, tone, tone, 1.0
+
+
+@_jit
+def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """Discs of every size that hide each other; params: smallest and largest radius, share.
+
+    Radii are distributed as r^-3, so that the picture looks alike at every scale (Lee, Mumford and
+    Huang, IJCV 2001). A sheaf has one disc in each cell of each octave of radius; sheaves lie on
+    each other until nothing shows through, the discs of one in a random order. Discs far smaller
+    than the footprint become a veil of their mean tone that covers as much as they do.
+    """
+    smallest, largest, share = params[0], params[1], params[2]
+    r = g = b = 0.0
+    rest = 1.0
+    count = int(math.log2(largest / smallest) + 0.5)
+    # the mean of r^2 over an octave is 2 ln 2 / 3 of the largest
+    cells = math.sqrt(math.pi * 0.46210 / share)
+    found = np.empty((48, 5), np.float32)
+    for sheaf in range(24):
+        hits = 0
+        top = 2.0 * largest
+        for octave in range(count):
+            top *= 0.5
+            if top < 0.5 * fp:
+                # nothing of the finer octaves is seen singly: veils between the larger discs
+                for veil in range(4):
+                    found[hits, 0] = 0.25 * veil + 0.125
+                    found[hits, 1] = 1.0 - math.exp(-0.25 * share * (count - octave))
+                    found[hits, 2] = found[hits, 3] = found[hits, 4] = 0.34
+                    hits += 1
+                break
+            cell = top * cells
+            seed = 64 * sheaf + octave
+            cu, cv = u / cell, v / cell
+            ix, iy = math.floor(cu), math.floor(cv)
+            reach = (top + 0.5 * fp) / cell
+            left, right = ix - 1 if cu - ix < reach else ix, ix + 1 if cu - ix > 1 - reach else ix
+            above, below = iy - 1 if cv - iy < reach else iy, iy + 1 if cv - iy > 1 - reach else iy
+            for y in range(above, below + 1):
+                for x in range(left, right + 1):
+                    sx, sy = x + 12289 * seed, y + 24593 * seed
+                    dx = (x + _hash(sx, sy)) * cell - u
+                    if abs(dx) > top + 0.5 * fp:
+                        continue
+                    dy = (y + _hash(sx + 1009, sy)) * cell - v
+                    if abs(dy) > top + 0.5 * fp:
+                        continue
+                    # radii as r^-3 between top / 2 and top
+                    radius = top / math.sqrt(1.0 + 3.0 * _hash(sx, sy + 2003))
+                    cover = _inside(radius - math.sqrt(dx * dx + dy * dy), fp)
+                    if cover > 0.0 and hits < 44:
+                        tone = 0.04 + 0.60 * _hash(sx + 3001, sy)
+                        hue = 2.0 * math.pi * _hash(sx, sy + 4001)
+                        found[hits, 0] = _hash(sx + 5003, sy + 11)
+                        found[hits, 1] = cover
+                        found[hits, 2] = tone * (1.0 + 0.45 * math.cos(hue))
+                        found[hits, 3] = tone * (1.0 + 0.25 * math.cos(hue + 2.1))
+                        found[hits, 4] = tone * (1.0 + 0.45 * math.cos(hue + 4.2))
+                        hits += 1
+        for _ in range(hits):
+            first = 0
+            for k in range(1, hits):
+                if found[k, 0] < found[first, 0]:
+                    first = k
+            part = rest * found[first, 1]
+            r += part * found[first, 2]
+            g += part * found[first, 3]
+            b += part * found[first, 4]
+            rest -= part
+            found[first, 0] = 2.0
+        if rest < 0.004:
+            break
+    return r + 0.34 * rest, g + 0.34 * rest, b + 0.34 * rest, 1.0
+
+
+@_jit
+def _measuring(kind: int, u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+    """The charts that are one sheet without end."""
+    if kind == 12:
+        return _edges(u, v, fp, params)
+    if kind == 13:
+        return _sine_star(u, v, fp, params)
+    if kind == 14:
+        return _zones(u, v, fp, params)
+    if kind == 15:
+        return _steps(u, v, fp, params)
+    if kind == 16:
+        return _noise_patches(u, v, fp, params)
+    if kind == 17:
+        return _points(u, v, fp, params)
+    if kind == 18:
+        return _lines(u, v, fp, params)
+    return _dead_leaves(u, v, fp, params)
+
+
+@_jit
 def shade_layer(
     kind: int,
     flat: bool,
@@ -750,7 +993,10 @@ def shade_layer(
             ty = y * bent
             away = distance - lens
             if flat:
-                away = distance / ty if ty > 1e-6 else 1e9
+                if ty < 1e-4:  # at the horizon and above
+                    out[:, i, j] = np.float32(0.0)
+                    continue
+                away = distance / ty
             fp = step * away
             v = ty * away - oy
             u = x * bent * away - ox
@@ -779,8 +1025,10 @@ def shade_layer(
                 r, g, b, a = _shade(u, v, fp)
             elif kind == 10:
                 r, g, b, a = _chart(u, v, fp, params)
-            else:
+            elif kind == 11:
                 r, g, b, a = _pot(u, v, fp)
+            else:
+                r, g, b, a = _measuring(kind, u, v, fp, params)
             r, g, b = max(r, 0.0), max(g, 0.0), max(b, 0.0)
             out[0, i, j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
             out[1, i, j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from importlib import resources
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ WAVELENGTHS_NM: Spectrum = np.arange(380.0, 781.0, 5.0)
 
 LUMINOUS_EFFICACY = 683.002
 """lm/W at 555 nm (SI Brochure, 9th edition, with V(lambda) in air)."""
+
+HC_J_NM = 1.98644586e-16
+"""Planck's constant times the speed of light, in J nm (CODATA 2018)."""
 
 LAMPS = ("F2", "F7", "F11", "LED-B1", "LED-B3")
 """Cool white, daylight and three-band fluorescent lamps; warm and cool white LEDs."""
@@ -53,6 +57,21 @@ def colorchecker_reflectances() -> dict[str, Spectrum]:
     """The 24 patches by name, in reading order (Ohta 1997, ISO 17321-1:2012)."""
     names, values = _table("colorchecker.csv")
     return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
+
+
+def colorchecker_sg_reflectances() -> dict[str, Spectrum]:
+    """The 140 patches A1 to N10 of one ColorChecker Digital SG, row by row.
+
+    Measured from 380 to 730 nm every 10 nm (F. Imai and A. Lin, 2010, by way of ISETCam); above
+    that they are held. Columns are A to N, rows 1 to 10.
+    """
+    names, values = _table("colorchecker-sg.csv")
+    nm = np.arange(380.0, 731.0, 10.0)
+    return {
+        f"{column}{row}": np.interp(WAVELENGTHS_NM, nm, values[:, names.index(f"{column}{row}")])
+        for row in range(1, 11)
+        for column in "ABCDEFGHIJKLMN"
+    }
 
 
 def black_body(kelvin: float) -> Spectrum:
@@ -124,11 +143,121 @@ def illuminant(name: str | float) -> Spectrum:
         raise SettingError("illuminant", name, expected) from None
 
 
+def checked(
+    what: str, values: npt.ArrayLike, shape: tuple[int, ...] | None = None, where: str = ""
+) -> Spectrum:
+    """``values`` as float64 where they are finite, not negative and, if given, of that shape.
+
+    Raises
+    ------
+    SettingError : says which value is wrong and where it stands
+    """
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise SettingError(what, type(values).__name__, "numbers", where) from None
+    if shape is not None and found.shape != shape:
+        raise SettingError(what, f"shape {found.shape}", f"shape {shape}", where)
+    if found.size == 0:
+        raise SettingError(what, "empty", "at least one value", where)
+    good = np.isfinite(found) & (found >= 0)
+    if not good.all():
+        at = tuple(map(int, np.argwhere(~good)[0]))
+        expected = f"finite values of 0 or more; the first other one is at {at}"
+        raise SettingError(what, float(found[at]), expected, where)
+    return found
+
+
+def checked_wavelengths(wavelengths_nm: npt.ArrayLike, where: str = "") -> Spectrum:
+    """Wavelengths (n,) in nm, rising, n >= 2, between 200 and 2500.
+
+    Raises
+    ------
+    SettingError : they are not
+    """
+    nm = checked("wavelengths", wavelengths_nm, where=where)
+    if nm.ndim != 1 or nm.size < 2 or not (np.diff(nm) > 0).all():
+        raise SettingError("wavelengths", f"shape {nm.shape}", "at least 2 rising values", where)
+    if nm[0] < 200 or nm[-1] > 2500:
+        expected = "nanometres from 200 to 2500"
+        raise SettingError("wavelengths", (float(nm[0]), float(nm[-1])), expected, where)
+    return nm
+
+
+def resample(wavelengths_nm: npt.ArrayLike, values: npt.ArrayLike) -> Spectrum:
+    """Spectra (..., n) at wavelengths of their own, at `WAVELENGTHS_NM`: (..., 81).
+
+    Samples 5 nm apart or more are joined by straight lines. Of finer ones each of our bands takes
+    the mean under a triangle of 5 nm half width, so that narrow lines keep their energy (that is
+    how the CIE's 5 nm tables are made). Outside of the samples nothing is.
+
+    Raises
+    ------
+    SettingError : wavelengths that do not rise, another count of values, negative or not finite
+    """
+    nm = checked_wavelengths(wavelengths_nm)
+    found = checked("spectrum", values)
+    if found.shape[-1] != nm.size:
+        raise SettingError("spectrum", f"{found.shape[-1]} values", f"{nm.size} values")
+    return found @ resampling(nm)
+
+
+def resampling(nm: Spectrum) -> Spectrum:
+    """(n, 81): triangle means of a piecewise linear spectrum, computed at 1 nm or finer."""
+    if float(np.diff(nm).max()) >= 5.0:
+        fine, spread = WAVELENGTHS_NM, np.eye(WAVELENGTHS_NM.size)
+    else:
+        fine = np.arange(WAVELENGTHS_NM[0] - 5, WAVELENGTHS_NM[-1] + 5.01, 0.25)
+        spread = np.clip(1.0 - np.abs(fine[:, None] - WAVELENGTHS_NM) / 5.0, 0.0, None)
+        spread *= ((fine >= nm[0]) & (fine <= nm[-1]))[:, None]
+        spread /= np.maximum(spread.sum(axis=0), 1e-12)
+    at = np.clip(np.searchsorted(nm, fine, "right") - 1, 0, nm.size - 2)
+    part = (fine - nm[at]) / (nm[at + 1] - nm[at])
+    inside = (fine >= nm[0]) & (fine <= nm[-1])
+    rows = np.zeros((nm.size, fine.size))
+    column = np.arange(fine.size)
+    rows[at, column] = np.where(inside, 1.0 - part, 0.0)
+    rows[at + 1, column] += np.where(inside, part, 0.0)
+    return cast(Spectrum, rows @ spread)
+
+
+def photons(radiance: npt.ArrayLike, wavelengths_nm: npt.ArrayLike = WAVELENGTHS_NM) -> Spectrum:
+    """Photons s^-1 sr^-1 m^-2 nm^-1 of spectral radiances (..., n) in W sr^-1 m^-2 nm^-1.
+
+    A photon has the energy h c / wavelength.
+
+    Raises
+    ------
+    SettingError : negative or not finite, or another count of values than of wavelengths
+    """
+    nm = checked_wavelengths(wavelengths_nm)
+    found = checked("radiance", radiance)
+    if found.shape[-1:] != nm.shape:
+        raise SettingError("radiance", f"shape {found.shape}", f"{nm.size} values a spectrum")
+    return found * (nm / HC_J_NM)
+
+
 def luminance(radiance: Spectrum) -> float:
-    """cd/m2 of a spectral radiance in W sr^-1 m^-2 nm^-1, shape (81,)."""
-    return float(LUMINOUS_EFFICACY * 5.0 * (radiance @ observer()[:, 1]))
+    """cd/m2 of a spectral radiance in W sr^-1 m^-2 nm^-1, shape (81,).
+
+    Raises
+    ------
+    SettingError : another shape, negative or not finite
+    """
+    found = checked("radiance", radiance, WAVELENGTHS_NM.shape)
+    return float(LUMINOUS_EFFICACY * 5.0 * (found @ observer()[:, 1]))
 
 
 def white_radiance(light: Spectrum, luminance_cd_m2: float) -> Spectrum:
-    """``light`` scaled to the radiance of a perfect white of that luminance."""
-    return light * (luminance_cd_m2 / luminance(light))
+    """``light`` (81,) scaled to the radiance of a perfect white of that luminance.
+
+    Raises
+    ------
+    SettingError : a light of another shape, negative, not finite or dark, or no positive luminance
+    """
+    if not 0 < luminance_cd_m2 <= 1e9:
+        raise SettingError("luminance", luminance_cd_m2, "more than 0, at most 1e9 cd/m2")
+    level = luminance(light)
+    if level <= 0:
+        raise SettingError("light", "dark", "a spectrum with light between 380 and 780 nm")
+    return light * (luminance_cd_m2 / level)

@@ -95,6 +95,8 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     defects_per_million: float = 0.0
     """Photosites with extra dark current."""
     high_conversion_gain: ConversionGain | None = None
+    diffusion_um: float = 0.0
+    """Standard deviation of how far charge wanders before it is gathered, a Gaussian."""
     gain_max: float
     exposure_min_s: float
     exposure_max_s: float

@@ -12,7 +12,7 @@ import numpy as np
 
 from modoptic.errors import FileError, SettingError
 from modoptic.frame import Readout
-from modoptic.optics import SpectralResponse
+from modoptic.optics import IdealLens, Lens, SpectralResponse, TracedLens
 from modoptic.scenes import WAVELENGTHS_NM, illuminant, luminance
 from modoptic.sensor import BINNING, SensorSpec
 from modoptic.source import CameraInfo, ReadoutMode, StartUp
@@ -42,6 +42,19 @@ class LensTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Relative standard deviation between units."""
 
 
+class LensModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How light passes the lens."""
+
+    model: str = "ideal"
+    """"ideal" for a thin lens without aberrations, or the name or .npz file of traced tables."""
+    wavefront: float = 1.0
+    """Factor on its errors: 0 leaves diffraction alone."""
+    own_field: bool = True
+    """The tables are of this lens. Else its focal length and its corner are stretched to this."""
+    blades: int = 0
+    """Of the iris; 0 is round."""
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a twin is built from. Units are in the names; see the TOML files for sources."""
 
@@ -64,6 +77,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     temperature_c: float = 25.0
     sensor: SensorSpec
     tolerance: LensTolerance = LensTolerance()
+    lens: LensModel = LensModel()
     response: Response
     readout: dict[Readout, ReadoutTiming]
     start_up: StartUp = StartUp()
@@ -105,6 +119,13 @@ def load_definition(name_or_path: str | Path) -> Definition:
         raise FileError(text_name, f"this camera definition has a fault: {error}") from error
     _check(definition, text_name)
     spectral_response(definition)
+    lens = lens_of(definition)
+    if isinstance(lens, TracedLens) and definition.f_number_min < lens.f_number_min:
+        opens = f"f_number_min is {definition.f_number_min}; lens.model opens to"
+        raise FileError(
+            text_name,
+            f"this camera definition has a fault: {opens} {lens.f_number_min:g}",
+        )
     return definition
 
 
@@ -143,6 +164,8 @@ def _check(d: Definition, where: str) -> None:
         "focus_min_m": (d.focus_min_m, 0.0, 1e3),
         "still_buffers": (d.still_buffers, 1, 16),
         "temperature_c": (d.temperature_c, -60.0, 125.0),
+        "lens.wavefront": (d.lens.wavefront, 0.0, 100.0),
+        "sensor.diffusion_um": (s.diffusion_um, 0.0, 10.0),
         "sensor.gain_max": (s.gain_max, 1.0, 1e6),
         "sensor.nonlinearity": (s.nonlinearity, 0.0, 0.1),
         "sensor.exposure_max_s": (s.exposure_max_s, s.exposure_min_s, 86400.0),
@@ -171,6 +194,8 @@ def _check(d: Definition, where: str) -> None:
         faults.append("transmittance and response.peak_qe must be more than 0 and at most 1")
     if not d.focus_min_m >= 4e-3 * d.focal_length_mm:
         faults.append("focus_min_m is nearer than four focal lengths")
+    if d.lens.blades and not 3 <= d.lens.blades <= 31:
+        faults.append(f"lens.blades is {d.lens.blades}; it must be 0 (round), or 3 to 31")
     if not s.bits:
         faults.append("sensor.bits leave nothing to set")
     if s.width <= 0 or s.height <= 0 or s.width % 16 or s.height % 8 or s.width * s.height > 4e8:
@@ -241,6 +266,27 @@ def base_iso(definition: Definition) -> float:
     decade = 10.0 ** math.floor(math.log10(speed))
     steps = [step * decade for step in (*_ISO_STEPS, 10.0)]
     return min(steps, key=lambda step: abs(math.log(step / speed)))
+
+
+def lens_of(definition: Definition) -> Lens:
+    """How light passes the definition's lens.
+
+    Raises
+    ------
+    SettingError, FileError : no such lens, or tables with a fault
+    """
+    lens, s = definition.lens, definition.sensor
+    if lens.model == "ideal":
+        return IdealLens(blades=lens.blades)
+    stretched = not lens.own_field
+    corner_mm = 0.5e-3 * s.pitch_um * math.hypot(s.width, s.height)
+    return TracedLens.load(
+        lens.model,
+        wavefront=lens.wavefront,
+        focal_length_mm=definition.focal_length_mm if stretched else None,
+        field_mm=corner_mm if stretched else None,
+        blades=lens.blades,
+    )
 
 
 def camera_info(definition: Definition, serial: str) -> CameraInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -18,6 +19,8 @@ from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
 
 _MAPS_KEPT = 2  # 203 MB each at 100 MP
 _REGIONS_KEPT = 4
+_SETTLE_AFTER_S = 0.35
+"""A lens that has not moved for so long rests."""
 
 
 class Window(NamedTuple):
@@ -39,13 +42,16 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     """Where the pixels of a window lie.
 
     A pixel of a binned readout is the average of photosites of one colour that lie two apart; it
-    sits at their middle and gathers the light of all of them.
+    sits at their middle and gathers the light of all of them. So do the sums in charge of ``bin2``;
+    ``bin4`` averages those once more, as numbers, which the module weights so that its pixels lie
+    evenly, as every finder takes them to.
     """
     side = BINNING[window.readout]
+    even = window.readout == "bin4"
 
     def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
         i = np.arange(first, first + count)
-        photosite = 2 * side * (i // 2) + i % 2 + (side - 1)
+        photosite = side * i + (side - 1) / 2 if even else 2 * side * (i // 2) + i % 2 + side - 1
         return np.asarray((photosite - (photosites - 1) / 2) * spec.pitch_um, np.float64)
 
     return SampleGrid(
@@ -62,29 +68,39 @@ class LightMaps:
     """Light of one scene on one sensor; safe to use from several threads.
 
     Still maps are kept as square roots in 16 bit (203 MB at 100 MP, the last two), regions likewise
-    (the last four), and the finder's preview as it is.
+    (the last four), and the finder's light too: a quick preview of it while the lens moves, and the
+    full model's once it has rested, if ``settles``.
     """
 
-    def __init__(self, renderer: LightRenderer, spec: SensorSpec) -> None:
+    def __init__(self, renderer: LightRenderer, spec: SensorSpec, *, settles: bool = False) -> None:
         self._renderer = renderer
         self._spec = spec
         self._maps: OrderedDict[_Key, CompactLight] = OrderedDict()
         self._regions: OrderedDict[_Key, CompactLight] = OrderedDict()
         self._preview: tuple[LensState, Light] | None = None
         self._coarse = False
+        self._settles = settles
+        self._settled: tuple[LensState, CompactLight] | None = None
+        self._resting: tuple[LensState, float] | None = None
+        self._settler: threading.Thread | None = None
         self._lock = threading.Lock()
         self._rendering = threading.Lock()
 
     def preview(self, lens: LensState) -> Light:
-        """Light for a whole ``bin4`` frame, (3, height / n, width / n) in e-/s a pixel.
+        """Light for a whole ``bin4`` frame.
 
-        n is 2; 4 where the lens has just moved.
+        While the lens moves, (3, height / n, width / n) in e-/s a pixel; n is 2, 4 where it has
+        just moved. Once it has rested, the full model's.
         """
+        settled = self._settled
+        if settled is not None and settled[0] == lens:
+            return settled[1]
         kept = self._preview
         if kept is not None and kept[0] == lens:
             if self._coarse:
                 self._coarse = False
                 self._preview = kept = (lens, self._shown(lens, 1))
+            self._settle(lens)
             return kept[1]
         # the first frame after the lens has moved is lit at half the scale, in a third of the time,
         # so that the picture keeps up with the ring; the next one is fine again
@@ -102,6 +118,48 @@ class LightMaps:
         light = self._renderer.preview(lens, width // coarseness, height // coarseness, extent)
         light *= np.float32(side * side * spec.pitch_um**2)
         return light
+
+    def rest(self) -> None:
+        """Nobody looks any more: stop computing what the finder would show."""
+        with self._lock:
+            self._resting = None
+
+    def _settle(self, lens: LensState) -> None:
+        """Have the full model's light computed if the lens stays where it is."""
+        if not self._settles:
+            return
+        with self._lock:
+            if self._resting is None or self._resting[0] != lens:
+                self._resting = (lens, time.monotonic())
+            if self._settler is None:
+                self._settler = threading.Thread(target=self._work, name="twin-settle", daemon=True)
+                self._settler.start()
+
+    def _work(self) -> None:
+        side = BINNING["bin4"]
+        window = Window("bin4", 0, 0, self._spec.width // side, self._spec.height // side)
+        while True:
+            with self._lock:
+                resting = self._resting
+                if resting is None or (self._settled or (None,))[0] == resting[0]:
+                    self._settler = None
+                    return
+            lens, since = resting
+            left = since + _SETTLE_AFTER_S - time.monotonic()
+            # a still comes first
+            if left > 0.0 or self._rendering.locked():
+                time.sleep(max(left, 0.02))
+                continue
+
+            def moved(resting: tuple[LensState, float] = resting) -> bool:
+                return self._resting is not resting or self._rendering.locked()
+
+            try:
+                light = self._renderer.light(lens, sample_grid(self._spec, window), cancel=moved)
+            except CancelledError:
+                continue
+            with self._lock:
+                self._settled = (lens, compact(light))
 
     def look(self, lens: LensState) -> None:
         """Evaluate the scene for both scales of the preview, before anyone asks for a picture."""

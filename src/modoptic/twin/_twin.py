@@ -21,7 +21,13 @@ from modoptic.scenes import Scene, load_scene
 from modoptic.sensor import BINNING, Light, Sensor, Shot, frame_key
 from modoptic.source import RingTurned
 from modoptic.twin._calibrations import calibration_of
-from modoptic.twin._definition import Definition, camera_info, load_definition, spectral_response
+from modoptic.twin._definition import (
+    Definition,
+    camera_info,
+    lens_of,
+    load_definition,
+    spectral_response,
+)
 from modoptic.twin._light import LightMaps, Window
 
 _BAND_ROWS = 256
@@ -70,6 +76,7 @@ class Twin:
         self.info = camera_info(self.definition, unit or f"{seed:06d}")
         self._sensor = Sensor(self.definition.sensor, seed)
         self._response = spectral_response(self.definition)
+        self._design = lens_of(self.definition)
         tolerance = float(np.random.default_rng([seed, 0x1E5]).standard_normal())
         self._focal_length_mm = self.definition.focal_length_mm * (
             1.0 + tolerance * self.definition.tolerance.focal_length
@@ -200,9 +207,10 @@ class Twin:
 
     def stop(self) -> None:
         self._off.set()
+        self._maps.rest()
 
     def close(self) -> None:
-        self._off.set()
+        self.stop()
         with self._lens_lock:
             self._listeners.clear()
 
@@ -322,7 +330,11 @@ class Twin:
     # --- inside
 
     def _light_of(self, scene: Scene) -> LightMaps:
-        return LightMaps(LightRenderer(scene, self._response), self.definition.sensor)
+        sensor = self.definition.sensor
+        renderer = LightRenderer(
+            scene, self._response, self._design, diffusion_um=sensor.diffusion_um
+        )
+        return LightMaps(renderer, sensor, settles=self.real_time)
 
     def _move(self, focus_m: float | None, f_number: float | None) -> None:
         """Move the lens; its lock is held."""

@@ -1,0 +1,109 @@
+"""MTF of a traced lens by optiland's Huygens PSF, stored beside its tables for the tests.
+
+    python tools/lens_design/reference.py LISTING.json --scale 0.49314 --out us20250271647
+
+Another program, another way: rays aimed forward through the stop, and every point of the image
+summed over the exit pupil. Takes some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from build import DATA, axial_iris
+from glass import Catalogue
+from optiland.materials import IdealMaterial
+from optiland.optic import Optic
+from optiland.psf import ScalarHuygensPSF
+from sequential import Design, load, paraxial
+from tables import MAIN, WAVELENGTHS_NM, Focus, object_point
+
+PIXEL_UM, RAYS = 0.4, 160
+CASES = (
+    (1.4, 192, (50, 100, 200)),
+    (2.8, 192, (50, 100, 200)),
+    # 192 pixels hold 97.5 % of an Airy pattern of f/8, so that its MTF came out above the limit
+    (8.0, 512, (40, 80, 120)),
+)
+
+
+def optic(design: Design, iris_mm: float, angle_deg: float) -> Optic:
+    um = WAVELENGTHS_NM[MAIN] * 1e-3
+    lens = Optic()
+    lens.surfaces.add(index=0, thickness=np.inf)
+    ends = [s.z for s in design.surfaces[1:]] + [design.image_z]
+    for n, (s, end) in enumerate(zip(design.surfaces, ends, strict=True)):
+        material = "air" if s.glass is None else IdealMaterial(n=s.glass.index(um))
+        shape = {"radius": np.inf if s.curvature == 0.0 else 1.0 / s.curvature}
+        if s.aspheric:
+            shape |= {"surface_type": "even_asphere", "coefficients": [0.0, *s.aspheric]}
+        rim = 2.0 * (iris_mm if s.stop else s.semi_diameter)
+        lens.surfaces.add(
+            index=n + 1,
+            thickness=end - s.z,
+            material=material,
+            is_stop=s.stop,
+            aperture=rim,
+            **shape,
+        )
+    lens.surfaces.add(index=len(design.surfaces) + 1)
+    lens.set_aperture("float_by_stop_size", 2.0 * iris_mm)
+    lens.fields.set_type("angle")
+    lens.fields.add(y=angle_deg)
+    lens.wavelengths.add(value=um, is_primary=True)
+    lens.ray_tracer.set_aiming("robust")
+    return lens
+
+
+def mtf(psf: np.ndarray, per_mm: float, axis: int) -> float:
+    """Of a picture of the PSF with pixels of `PIXEL_UM`, along one axis."""
+    line = psf.sum(axis=1 - axis)
+    at = (np.arange(line.size) - line.size / 2) * PIXEL_UM * 1e-3
+    return float(np.abs((line * np.exp(-2j * np.pi * per_mm * at)).sum()) / line.sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("listing", type=Path)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+    np.seterr(divide="ignore", invalid="ignore")
+    tables = np.load(DATA / f"{args.out}.npz")
+    design = load(args.listing, args.scale, Catalogue())
+    design = design.refocused(paraxial(design, WAVELENGTHS_NM[MAIN] * 1e-3)[1])
+    design = design.refocused(float(tables["plane_um"]) * 1e-3)
+    found: list[dict[str, float]] = []
+    for number, pixels, frequencies in CASES:
+        iris = axial_iris(design, 0.5 / number)
+        for height in (0.0, 0.7 * 10.83):
+            direction = object_point(Focus(design, np.inf), height)[2]
+            angle = float(np.degrees(np.arctan2(abs(direction[1]), direction[2])))
+            lens = optic(design, iris, angle)
+            psf = ScalarHuygensPSF(
+                lens, field=(0, 1 if height else 0), wavelength=WAVELENGTHS_NM[MAIN] * 1e-3,
+                num_rays=RAYS, image_size=pixels, pixel_pitch=PIXEL_UM * 1e-3,
+            ).psf  # fmt: skip
+            image = np.asarray(psf, float)
+            for frequency in frequencies:
+                # rows of the picture are its y, the meridional direction
+                case = {
+                    "f_number": number, "height_mm": height, "cycles_per_mm": frequency,
+                    "across": mtf(image, frequency, 0), "along": mtf(image, frequency, 1),
+                }  # fmt: skip
+                print(json.dumps(case), flush=True)
+                found.append(case)
+    text = {
+        "made_with": f"optiland {metadata.version('optiland')}, ScalarHuygensPSF, {RAYS} rays, "
+        f"pixels of {PIXEL_UM} um, 192 x 192 and at f/8 512 x 512, robust ray aiming, 587.5618 nm",
+        "cases": found,
+    }
+    (DATA / f"{args.out}-reference.json").write_text(json.dumps(text, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ def test_shipped_definitions_load_and_explain_their_figures() -> None:
         ("width = 8192", 'width = "wide"', "sensor.width"),
         ("prnu = 0.006", "prnu = -1", "prnu"),
         ("prnu = 0.006", "prnoo = 0.006", "prnoo"),
-        ("full_well_e = 8700.0", "full_well_e = nan", "full_well_e"),
+        ("full_well_e = 7840.0", "full_well_e = nan", "full_well_e"),
         ('table = "hasselblad-l2d-20c"', 'table = "no-such"', "no-such"),
         ("f_number_max = 1.63", "f_number_max = 1.0", "f_number_max"),
         ('cfa = ["RG", "GB"]', 'cfa = ["RR", "GB"]', "Bayer"),

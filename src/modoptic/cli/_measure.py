@@ -442,12 +442,12 @@ def _light(frame: _Input) -> npt.NDArray[np.floating[Any]]:
     return srgb_to_linear(share) if frame.finished else share
 
 
-def _planes(frame: _Input) -> ColorPlanes:
+def _planes(frame: _Input, *, pool: bool = True) -> ColorPlanes:
     from modoptic.measure import color_planes
 
     if frame.cfa is not None:
         return color_planes(
-            frame.codes, frame.cfa, black_level=frame.black, white_level=frame.white
+            frame.codes, frame.cfa, black_level=frame.black, white_level=frame.white, pool=pool
         )
     return color_planes(_light(frame), white_level=1.0)
 
@@ -557,12 +557,14 @@ def _color(args: argparse.Namespace, names: list[str], phase: Phase) -> Report:
     grey = patches.mean[19:23].sum(axis=0)
     balance = np.diag(grey[1] / grey) / (planes.saturation or 1.0)
     renderings: dict[str, Any] = {}
+    colors = frame.calibration if frame.calibration and frame.calibration.colors else None
+    if colors is None and frame.meta is not None and frame.meta.color_matrix is not None:
+        colors = frame.meta
     if args.matrix is not None:
         renderings["given matrix"] = np.array(args.matrix).reshape(3, 3) @ balance
-    elif frame.meta is not None and frame.meta.color_matrix is not None:
+    elif colors is not None:
         from modoptic.isp import camera_to_srgb
 
-        colors = frame.calibration or frame.meta
         matrix = camera_to_srgb(colors, [float(v) for v in grey / grey[1]])
         renderings["file's matrix"] = to_xyz @ matrix @ balance
     return color_report(
@@ -611,7 +613,7 @@ def _wedge(args: argparse.Namespace, name: str, phase: Phase) -> Report:
     phase("measuring", 0.4)
     rows, columns = args.steps
     return wedge_report(
-        _planes(frame),
+        _planes(frame, pool=False),
         patch_quads(args.corners, rows, columns, fill=args.fill),
         about=_about(frame),
         pitch_um=args.pitch,

@@ -27,8 +27,8 @@ class Distortion:
     height: FloatArray
     """(n,): ideal image height of each point, 1 in the corner."""
     local: FloatArray
-    """(n,): local geometrical distortion in per cent of the ideal height; NaN very near the axis,
-    where it is a ratio of two small numbers."""
+    """(n,): local geometrical distortion in per cent of the ideal height; NaN below a
+    height of 0.1, where it is a ratio of two small numbers."""
     coefficients: FloatArray
     """k1, k2 ... of height' = height (1 + k1 height^2 + k2 height^4 + ...)."""
     deviations: FloatArray
@@ -103,7 +103,7 @@ def distortion(chart: Lattice, size: tuple[int, int], *, terms: int = 3) -> Dist
     free = max(found.fun.size - found.x.size, 1)
     variance = float(found.fun @ found.fun) / free
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * variance
-    ratio = np.divide(actual, height, out=np.full(len(height), np.nan), where=height > 0.05)
+    ratio = np.divide(actual, height, out=np.full(len(height), np.nan), where=height > 0.1)
     return Distortion(
         height=height,
         local=100.0 * (ratio - 1.0),
@@ -138,7 +138,8 @@ class LateralColor:
     """(n, 2): red's and blue's place less green's, in pixels of the frame; NaN where not found."""
     red_fit: FloatArray
     blue_fit: FloatArray
-    """c1, c3 of radial shift = c1 height + c3 height^3, in pixels, positive away from the axis."""
+    """c1, c3, c5 of radial shift = c1 height + c3 height^3 + c5 height^5, in pixels, positive away
+    from the axis."""
     red_offset: FloatArray
     blue_offset: FloatArray
     """(2,): shift of the whole colour, of a lens that is not centred, in pixels."""
@@ -146,25 +147,29 @@ class LateralColor:
     """Root mean square distance of all shifts from the fits."""
 
     def radial(self, color: str) -> FloatArray:
-        """(n,): measured shift away from the axis of ``red`` or ``blue``, in pixels."""
-        shift = self._of(color)[0]
+        """(n,): measured shift of ``red`` or ``blue`` away from the axis, without the offset of the
+        whole colour, in pixels."""
+        shift = self._of(color)[0] - self._offset(color)
         return (shift * self.direction).sum(axis=1)
 
     def tangential(self, color: str) -> FloatArray:
-        """(n,): measured shift across, in pixels; a centred lens has none."""
-        shift, way = self._of(color)[0], self.direction
+        """(n,): the same across; a centred lens has none."""
+        shift, way = self._of(color)[0] - self._offset(color), self.direction
         return way[:, 0] * shift[:, 1] - way[:, 1] * shift[:, 0]
 
     def at(self, color: str, height: npt.ArrayLike) -> FloatArray:
         """Radial shift of the fit in pixels, without the offset of the whole colour."""
         r = np.asarray(height, np.float64)
-        c1, c3 = self._of(color)[1]
-        return c1 * r + c3 * r**3
+        c1, c3, c5 = self._of(color)[1]
+        return c1 * r + c3 * r**3 + c5 * r**5
 
     def worst(self, color: str) -> float:
         """Largest radial shift of the fit within the field of the points, in pixels, signed."""
         values = self.at(color, np.linspace(0.0, float(self.height.max()), 101))
         return float(values[np.argmax(np.abs(values))])
+
+    def _offset(self, color: str) -> FloatArray:
+        return self.red_offset if color == "red" else self.blue_offset
 
     def _of(self, color: str) -> tuple[FloatArray, FloatArray]:
         if color not in ("red", "blue"):
@@ -222,14 +227,15 @@ def lateral_color(planes: ColorPlanes, *, kind: str = "auto") -> LateralColor:
 def _radial_fit(
     field: FloatArray, height: FloatArray, shift: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(c1, c3), offset and rest of shifts along the field."""
+    """(c1, c3, c5), offset and rest of shifts along the field."""
     n = len(field)
-    columns = np.zeros((2 * n, 4))
+    columns = np.zeros((2 * n, 5))
     for axis in (0, 1):
         rows = slice(axis * n, (axis + 1) * n)
         columns[rows, 0] = field[:, axis]
         columns[rows, 1] = field[:, axis] * height**2
-        columns[rows, 2 + axis] = 1.0
+        columns[rows, 2] = field[:, axis] * height**4
+        columns[rows, 3 + axis] = 1.0
     wanted = np.concatenate([shift[:, 0], shift[:, 1]])
     found = np.asarray(np.linalg.lstsq(columns, wanted, rcond=None)[0], np.float64)
-    return found[:2], found[2:], wanted - columns @ found
+    return found[:3], found[3:], wanted - columns @ found

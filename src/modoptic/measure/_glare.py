@@ -15,6 +15,8 @@ from modoptic.measure._points import labelled
 
 FloatArray = npt.NDArray[np.float64]
 
+_LEAST_AREA = 64
+"""Samples of a patch; smaller dark places are noise or dust."""
 _INNER = 0.5
 """Of the patch' radius: where it is measured, clear of its blurred rim."""
 
@@ -111,7 +113,7 @@ def _patch(
         whole = rows.start > 0 and columns.start > 0
         whole = whole and rows.stop < plane.shape[0] and columns.stop < plane.shape[1]
         area[k] *= whole
-    if not area.max() > 0:
+    if area.max(initial=0) < _LEAST_AREA:
         raise SettingError("glare picture", "no whole dark patch", "black with bright all around")
     cy, cx = np.argwhere(dark == int(np.argmax(area)) + 1).mean(axis=0)
     center = planes.place(planes.green, np.array([[cx + x0, cy + y0]]))[0]

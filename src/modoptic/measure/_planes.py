@@ -55,11 +55,13 @@ def color_planes(
     *,
     black_level: float | Sequence[float] = 0.0,
     white_level: float | None = None,
+    pool: bool = True,
 ) -> ColorPlanes:
     """The colours of a mosaic, a colour picture or a grey picture.
 
     The greens of a pattern are averaged; their common place is the middle between them, so that
-    positions in different colours can be compared to a small part of a pixel.
+    positions in different colours can be compared to a small part of a pixel. Noise is that of
+    single photosites only without ``pool``.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ def color_planes(
     cfa : ``("RG", "GB")`` and so on, 2 x 2 or larger
     black_level, white_level : on the scale of ``frame``; black one value, or one for each position
         of ``cfa`` in reading order
+    pool : average the sites that a colour has in the pattern; else the first of them is taken
 
     Raises
     ------
@@ -85,14 +88,14 @@ def color_planes(
         values = layers.astype(np.float32) - np.float32(blacks[0])
         step, offsets = 1, np.zeros((len(values), 2))
     else:
-        values, step, offsets = _split(array, cfa, blacks)
+        values, step, offsets = _split(array, cfa, blacks, pool=pool)
     if not np.isfinite(values).all():
         raise SettingError("frame", "values that are not finite", "numbers everywhere")
     return ColorPlanes(values, step, offsets, (width, height), top)
 
 
 def _split(
-    array: npt.NDArray[np.generic], cfa: tuple[str, ...], blacks: list[float]
+    array: npt.NDArray[np.generic], cfa: tuple[str, ...], blacks: list[float], *, pool: bool
 ) -> tuple[npt.NDArray[np.float32], int, FloatArray]:
     side = len(cfa)
     if {len(row) for row in cfa} != {side} or set("".join(cfa)) != set("RGB"):
@@ -104,6 +107,7 @@ def _split(
     offsets = np.zeros((3, 2))
     for color, plane in enumerate("RGB"):
         sites = [(i, j) for i in range(side) for j in range(side) if cfa[i][j] == plane]
+        sites = sites if pool else sites[:1]
         for i, j in sites:
             part = array[i : rows * side : side, j : columns * side : side]
             values[color] += part.astype(np.float32) - blacks[(i * side + j) % len(blacks)]

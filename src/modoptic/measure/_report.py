@@ -27,11 +27,11 @@ th{font-weight:600;color:var(--soft);font-size:13px}td.n,th.n{text-align:right}
 td.v{font-weight:600;white-space:nowrap}td.q,.note{color:var(--soft)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr));gap:18px;
 align-items:start}
-figure{margin:0;background:var(--card);border-radius:10px;padding:12px}svg{display:block;width:100%}
+figure{margin:0;max-width:680px;background:var(--card);border-radius:10px;padding:12px}svg{display:block;width:100%}
 ul{padding-left:20px}
 text{font:12px system-ui,sans-serif;fill:var(--ink)}.title{font-size:14px;font-weight:600}
 .tick{fill:var(--soft);text-anchor:middle}.tick.end{text-anchor:end}.tick.begin{text-anchor:start}
-.label{text-anchor:middle;font-size:12.5px}.on{text-anchor:middle;font-size:12px;fill:inherit}
+.label{text-anchor:middle;font-size:12.5px}.on{text-anchor:middle;font-size:12px}
 .grid{stroke:var(--line);stroke-width:1}.frame{fill:none;stroke:var(--soft);stroke-width:1}
 .mark{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:3 3}
 @media print{body{background:#fff}figure{break-inside:avoid}}

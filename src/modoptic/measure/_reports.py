@@ -368,6 +368,7 @@ def wedge_report(
 
     Parameters
     ----------
+    planes : of single photosites; see ``pool`` of `color_planes`
     quads : see `patch_quads`
     pitch_um, diagonal_mm : of the sensor; Claff's range needs both
     finished : a developed picture, whose noise is what processing left
@@ -702,7 +703,12 @@ def lateral_color_report(
         ]  # fmt: skip
         offset = found.red_offset if color == "red" else found.blue_offset
         values.append(
-            Value(f"{color} as a whole", float(np.hypot(*offset)), "pixels", "decentred optics")
+            Value(
+                f"{color} as a whole",
+                float(np.hypot(*offset)),
+                "pixels",
+                "decentred optics, or binned colours",
+            )
         )
         series += [
             Series("", found.height, scale * found.radial(color), color, "points"),

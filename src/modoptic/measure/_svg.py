@@ -149,6 +149,8 @@ def _range(plot: Plot, axis: str) -> tuple[float, float]:
     parts = [s.x if axis == "x" else s.y for s in plot.series]
     if axis == "y":
         parts += [s.to for s in plot.series if s.to is not None]
+    if axis == "x":
+        parts.append(np.array([at for at, _ in plot.marks], np.float64))
     for x0, y0, x1, y1 in plot.arrows:
         parts.append(np.array([x0, x1] if axis == "x" else [y0, y1]))
     values = np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
@@ -337,7 +339,7 @@ def _map(plot: MapPlot) -> str:
         i, j = divmod(k, columns)
         out.append(
             f"<rect x='{left + j * w:.2f}' y='{top + i * h:.2f}' width='{w + 0.3:.2f}' "
-            f"height='{h + 0.3:.2f}' fill='{color}'/>"
+            f"height='{h + 0.3:.2f}' fill='{color}' shape-rendering='crispEdges'/>"
         )
     points = (
         (0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1), (rows // 2, columns // 2),
@@ -347,8 +349,8 @@ def _map(plot: MapPlot) -> str:
         y = min(max(top + (i + 0.5) * h, top + 14), top + high - 8)
         ink = "#111" if share[i, j] > 0.6 else "#fff"
         out.append(
-            f"<text class='on' x='{x:.1f}' y='{y + 4:.1f}' fill='{ink}'>"
-            f"{plot.values[i, j]:.{plot.digits}f}</text>".replace(">-", ">−")
+            f"<text class='on' x='{x:.1f}' y='{y + 4:.1f}' style='fill:{ink}'>"
+            f"{number(round(float(plot.values[i, j]), plot.digits) + 0.0)}</text>"
         )
     bar = left + width + 22
     for k, color in enumerate(ramp(np.linspace(1, 0, 64))):

@@ -33,6 +33,12 @@ def test_shipped_definitions_load_and_explain_their_figures() -> None:
         ("f_number_max = 1.63", "f_number_max = 1.0", "f_number_max"),
         ('cfa = ["RG", "GB"]', 'cfa = ["RR", "GB"]', "Bayer"),
         ("make =", "make = = ", "TOML"),
+        ("row_noise_e = 0.20", "row_noise_e = -0.2", "sensor.row_noise_e is -0.2"),
+        ("nonlinearity = 0.002", "nonlinearity = 0.5", "sensor.nonlinearity is 0.5"),
+        ("from_gain = 6.25", "from_gain = 100.0", "sensor.high_conversion_gain.from_gain is 100"),
+        ("full_well_e = 1975.0", "full_well_e = 1e5", "high_conversion_gain.full_well_e"),
+        ("read_noise_e = 1.00", "read_noise_e = 0.1", "high_conversion_gain.read_noise_e is 0.1"),
+        ("from_gain = 6.25", "from_iso = 400", "from_iso"),
         ("bin4 = {", "bin8 = {", "bin"),
     ],
 )

@@ -20,7 +20,7 @@ from modoptic.twin._light import Window, sample_grid
 
 FRAMES = 200
 WARM_UP = 10
-_BAND_ROWS = 64
+_BAND_ROWS = 256
 
 
 def twin_finder() -> dict[str, Any]:

@@ -21,7 +21,7 @@ UInt8Array = npt.NDArray[np.uint8]
 Int32Array = npt.NDArray[np.int32]
 UInt16Array = npt.NDArray[np.uint16]
 
-SEGMENT = 64
+SEGMENT = 128
 TABLE = 1 << 16
 """Deviates in a table; `SEGMENT` more repeat its beginning, so that no segment wraps."""
 EXACT_BELOW_E = 64.0

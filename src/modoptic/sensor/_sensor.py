@@ -27,7 +27,7 @@ BINNING: dict[Readout, int] = {"full": 1, "bin2": 2, "bin4": 4}
 Conversion = Literal["auto", "low", "high"]
 """Conversion gain; ``auto``: high from the gain on that the sensor switches at."""
 
-_BAND_ROWS = 64
+_BAND_ROWS = 256
 _WHITE_12 = 4095
 
 

@@ -1,9 +1,10 @@
 """Make every picture of the documentation from the running product.
 
-    python tools/pictures.py [viewfinder] [iris] [raws]
+    python tools/pictures.py [viewfinder] [iris] [raws] [measure]
 
-Without a name all are made, into docs/pictures. ``viewfinder`` needs Chromium and playwright,
-``raws`` rawpy and the folder of real raws (``MODOPTIC_DATA``, or ../shared/data).
+Without a name all are made, into docs/pictures. ``viewfinder`` and ``measure`` need Chromium and
+playwright, ``raws`` rawpy, ``raws`` and ``measure`` the folder of real raws (``MODOPTIC_DATA``, or
+../shared/data).
 """
 
 from __future__ import annotations
@@ -232,7 +233,45 @@ def _pair(name: str, pair: list[tuple[str, Picture]], at: tuple[int, int]) -> No
     keep_jpeg(side_by_side(part), f"{name}-detail.jpg")
 
 
-PARTS: dict[str, Callable[[], None]] = {"viewfinder": viewfinder, "iris": iris, "raws": raws}
+CHART_CORNERS = ("714,624", "1250,614", "1258,922", "702,930")
+"""Middles of the corner patches in the chart photo."""
+
+
+def measure() -> None:
+    """Pages of ``modoptic measure``: colours of a real camera, distortion of the twin's lens."""
+    from playwright.sync_api import sync_playwright
+
+    from modoptic import cli
+
+    chromium = os.environ.get("MODOPTIC_CHROMIUM") or shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        chart, grid = DATA / "raw" / "tinydng_colorchart.dng", folder / "distortion-grid.dng"
+        shot = ("--scene", "distortion-grid", "--aperture", "5.6", "--size", "finder")
+        kinds = {
+            "color": [str(chart), "--corners", *CHART_CORNERS, "--reference", "before-2014"],
+            "distortion": [str(grid)],
+        }
+        assert cli.main(["shoot", *shot, "-o", str(grid)]) == 0
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        for kind, arguments in kinds.items():
+            html, picture = folder / f"{kind}.html", folder / f"measure-{kind}.png"
+            assert cli.main(["measure", kind, *arguments, "--report", str(html)]) == 0
+            page = browser.new_page(viewport={"width": 1120, "height": 1250})
+            page.goto(html.as_uri())
+            page.screenshot(path=picture)
+            keep_png(picture, picture.name)
+        browser.close()
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "viewfinder": viewfinder,
+    "iris": iris,
+    "raws": raws,
+    "measure": measure,
+}
 
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)

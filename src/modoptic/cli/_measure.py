@@ -36,6 +36,7 @@ examples:
 Frames are raws of any kind that 'modoptic develop' reads, or pictures (TIFF, PNG, JPEG, BMP, WebP).
 Pictures are taken for sRGB and made linear in light; say --linear where they are that already.
 """
+_MAX_PIXELS = 400_000_000
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -396,6 +397,8 @@ def _read_picture(path: Path, args: argparse.Namespace) -> _Input:
 
 
 def _codes(path: Path) -> Codes:
+    import warnings
+
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
@@ -403,30 +406,53 @@ def _codes(path: Path) -> Codes:
 
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
-            codes = np.asarray(tifffile.imread(path))
+            codes = _tiff(path)
         else:
-            with Image.open(path) as picture:
-                plain = picture.mode in ("L", "RGB", "I;16", "I")
-                codes = np.asarray(picture if plain else picture.convert("RGB"))
+            with warnings.catch_warnings():
+                # 100 MP are no bomb; Pillow still refuses twice its own limit
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(path) as picture:
+                    plain = picture.mode in ("L", "RGB", "I;16", "I")
+                    codes = np.asarray(picture if plain else picture.convert("RGB"))
     except FileNotFoundError as error:
         raise PictureError(path, "there is no such file; give a raw or a picture") from error
     except UnidentifiedImageError as error:
         raise PictureError(path, "not a picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(path, "far too many pixels; cut out what is to be measured") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise PictureError(path, f"damaged or cut off ({error}); save it again") from error
-    if codes.dtype.kind == "u" and codes.itemsize > 2:
-        raise PictureError(path, "of more than 16 bits; save it with 16")
     if codes.ndim == 3 and codes.shape[2] in (2, 4):
-        codes = codes[..., : codes.shape[2] - 1]
+        codes = codes[..., : codes.shape[2] - 1]  # without alpha
     if codes.ndim == 3 and codes.shape[2] == 1:
         codes = codes[..., 0]
-    if codes.dtype == np.int32:
+    if codes.dtype == np.int32:  # as Pillow reads grey of 16 bits
         codes = codes.astype(np.uint16)
     if codes.ndim not in (2, 3) or (codes.ndim == 3 and codes.shape[2] != 3):
         raise PictureError(path, f"of shape {codes.shape}; expected a grey or RGB picture")
+    if codes.dtype.kind not in "uf" or (codes.dtype.kind == "u" and codes.itemsize > 2):
+        raise PictureError(path, f"of {codes.dtype} samples; expected 8 or 16 bits, or floats")
     return codes
+
+
+def _tiff(path: Path) -> Codes:
+    import logging
+    import struct
+
+    import numpy as np
+    import tifffile
+
+    # what is wrong is said once, by us
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            count = int(np.prod(page.shape, dtype=np.int64))
+            if count > 3 * _MAX_PIXELS:
+                raise ValueError(f"it claims {count} samples")
+            return np.asarray(page.asarray())
+    except (tifffile.TiffFileError, struct.error, LookupError, RuntimeError, TypeError) as error:
+        raise ValueError(error) from error
 
 
 def _light(frame: _Input) -> npt.NDArray[np.floating[Any]]:

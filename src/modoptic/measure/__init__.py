@@ -3,7 +3,7 @@
 Everything here takes frames as arrays and knows nothing of the camera they came from.
 """
 
-from modoptic.measure._color import chromatic_adaptation, color_calibration, patch_means
+from modoptic.measure._color import D50_WHITE, chromatic_adaptation, color_calibration, patch_means
 from modoptic.measure._colorchecker import (
     GREYS,
     PATCH_NAMES,
@@ -16,6 +16,7 @@ from modoptic.measure._colorchecker import (
     reflectance_lab,
 )
 from modoptic.measure._difference import (
+    D65_WHITE,
     delta_e_2000,
     delta_e_ab,
     lab_to_xyz,
@@ -86,6 +87,8 @@ from modoptic.measure._texture import Texture, texture
 
 __all__ = [
     "CLAFF_CIRCLE_UM",
+    "D50_WHITE",
+    "D65_WHITE",
     "GREYS",
     "PATCH_NAMES",
     "ColorErrors",

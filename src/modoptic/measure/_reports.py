@@ -701,6 +701,9 @@ def lateral_color_report(
                           scale * float(found.at(color, r)), unit)
             for r in (0.3, 0.5, 0.7, 1.0)
         ]  # fmt: skip
+        radial = found.radial(color)
+        outermost = float(radial[np.nanargmax(np.abs(radial))])
+        values.append(Value(f"{color} against green, largest at a point", outermost, "pixels"))
         offset = found.red_offset if color == "red" else found.blue_offset
         values.append(
             Value(
@@ -711,7 +714,7 @@ def lateral_color_report(
             )
         )
         series += [
-            Series("", found.height, scale * found.radial(color), color, "points"),
+            Series("", found.height, scale * radial, color, "points"),
             Series(color, heights, scale * found.at(color, heights), color),
         ]
     values.append(Value("scatter about the fits", found.residual_px, "pixels", "root mean square"))

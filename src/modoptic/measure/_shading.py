@@ -103,23 +103,22 @@ class ShadingMap:
 def shading_map(planes: ColorPlanes, *, blocks: int = 32) -> ShadingMap:
     """Relative illumination and colour shading of a frame of an even field.
 
-    Means of blocks, so that noise and dust count little; the middle is the mean of the four blocks
-    about it. ISO 17957:2015 asks for the same of the picture; a raw shows the lens and the sensor
+    Means of blocks, so that noise and dust count little; the middle is the mean of the one to four
+    blocks about it. ISO 17957:2015 asks for the same of the picture; a raw shows lens and sensor
     alone.
 
     Parameters
     ----------
     planes : linear, the black level taken off
-    blocks : along the width, 8 or more; even numbers
+    blocks : along the width, 8 or more
 
     Raises
     ------
     SettingError : fewer than 8 x 8 samples a block, no light in the middle, or a clipped frame
     """
     height, width = planes.values.shape[1:]
-    columns = blocks - blocks % 2
-    block = width // columns if columns >= 8 else 0
-    rows = height // block - height // block % 2 if block else 0
+    block = width // blocks if blocks >= 8 else 0
+    rows, columns = (height // block, width // block) if block else (0, 0)
     if block < 8 or rows < 2:
         raise SettingError("blocks", blocks, "8 or more, of 8 x 8 samples or more each")
     # what does not fill a block is left out evenly on both sides
@@ -127,8 +126,8 @@ def shading_map(planes: ColorPlanes, *, blocks: int = 32) -> ShadingMap:
     part = planes.values[:, top : top + rows * block, left : left + columns * block]
     tiles = part.reshape(len(part), rows, block, columns, block)
     mean = tiles.mean((2, 4), dtype=np.float64)
-    half = rows // 2, columns // 2
-    middle = mean[:, half[0] - 1 : half[0] + 1, half[1] - 1 : half[1] + 1].mean((1, 2))
+    down, across = (slice((n - 1) // 2, n // 2 + 1) for n in (rows, columns))
+    middle = mean[:, down, across].mean((1, 2))
     if not middle.min() > 0.0:
         raise SettingError("flat frame", middle.tolist(), "light in the middle in every colour")
     full = 0.0

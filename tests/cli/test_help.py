@@ -7,7 +7,7 @@ import time
 import pytest
 
 HEAVY = ("numpy", "numba", "scipy", "skimage", "starlette", "msgspec", "rich", "tifffile")
-COMMANDS = ("demo", "shoot", "develop", "info", "module", "host", "warm", "bench")
+COMMANDS = ("demo", "shoot", "develop", "info", "measure", "module", "host", "warm", "bench")
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from modoptic.cli import _bench, _demo, _develop, _host, _info, _module, _shoot, _warm
+from modoptic.cli import _bench, _demo, _develop, _host, _info, _measure, _module, _shoot, _warm
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    for command in (_demo, _shoot, _develop, _info, _module, _host, _warm, _bench):
+    for command in (_demo, _shoot, _develop, _info, _measure, _module, _host, _warm, _bench):
         command.add(commands)
     return parser
 

@@ -81,18 +81,18 @@ def color_calibration(
         raise SettingError("colour patches", (camera.shape, xyz.shape), "6 or more of each, alike")
     white = white_xyz / white_xyz[1]
     camera, neutral = camera / neutral.max(), neutral / neutral.max()
-    to_camera = np.stack([_constrained(xyz, camera[:, c], white, neutral[c]) for c in range(3)])
+    to_camera = np.stack([constrained_fit(xyz, camera[:, c], white, neutral[c]) for c in range(3)])
     adapted = xyz @ chromatic_adaptation(white, D50_WHITE).T
     balanced = camera / neutral
     forward = np.stack(
-        [_constrained(balanced, adapted[:, c], np.ones(3), D50_WHITE[c]) for c in range(3)]
+        [constrained_fit(balanced, adapted[:, c], np.ones(3), D50_WHITE[c]) for c in range(3)]
     )
     return ColorCalibration(
         illuminant=illuminant, color_matrix=_matrix(to_camera), forward_matrix=_matrix(forward)
     )
 
 
-def _constrained(
+def constrained_fit(
     inputs: FloatArray, wanted: FloatArray, point: FloatArray, value: float
 ) -> FloatArray:
     """Least squares for v with inputs @ v = wanted, under v . point = value exactly."""

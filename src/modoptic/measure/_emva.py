@@ -48,7 +48,7 @@ _Part = Literal["total", "row", "column"]
 class Figure:
     """A measured figure with its 95 % interval, or why it cannot be measured.
 
-    ``value`` is None where it is not measurable; ``high`` may still be an upper limit then.
+    ``value`` is None where it is not measurable; ``low`` or ``high`` may still be a limit then.
     """
 
     value: float | None
@@ -80,6 +80,7 @@ class Figure:
     def __str__(self) -> str:
         if self.value is None:
             limit = "" if self.high is None else f", below {self.high:.3g}"
+            limit += "" if self.low is None else f", above {self.low:.3g}"
             return f"not measurable ({self.why}){limit}"
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 

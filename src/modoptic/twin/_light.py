@@ -111,13 +111,18 @@ class LightMaps:
 
     def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
         spec, side = self._spec, BINNING["bin4"]
+        light = self._renderer.preview(lens, *self._view(coarseness))
+        light *= np.float32(side * side * spec.pitch_um**2)
+        return light
+
+    def _view(self, coarseness: int) -> tuple[int, int, tuple[float, float]]:
+        """Width, height and extent of the finder's preview."""
+        spec, side = self._spec, BINNING["bin4"]
         width, height = spec.width // side // 2, spec.height // side // 2
         if width % coarseness or height % coarseness:
             coarseness = 1
         extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
-        light = self._renderer.preview(lens, width // coarseness, height // coarseness, extent)
-        light *= np.float32(side * side * spec.pitch_um**2)
-        return light
+        return width // coarseness, height // coarseness, extent
 
     def rest(self) -> None:
         """Nobody looks any more: stop computing what the finder would show."""
@@ -155,7 +160,9 @@ class LightMaps:
                 return self._resting is not resting or self._rendering.locked()
 
             try:
-                light = self._renderer.light(lens, sample_grid(self._spec, window), cancel=moved)
+                light = self._renderer.light(
+                    lens, sample_grid(self._spec, window), seen=self._view(1), cancel=moved
+                )
             except CancelledError:
                 continue
             with self._lock:

@@ -330,5 +330,6 @@ def test_binned_samples_lie_at_the_middle_of_their_photosites() -> None:
         photosites = np.arange(side) * (1 if readout == "bin4" else 2)
         expected = (photosites.mean() - (spec.width - 1) / 2) * spec.pitch_um
         assert grid.x_um[0] == pytest.approx(expected)
-        assert grid.x_um[1] - grid.x_um[0] == pytest.approx(spec.pitch_um)
+        step = side if readout == "bin4" else 1
+        assert grid.x_um[1] - grid.x_um[0] == pytest.approx(step * spec.pitch_um)
         assert grid.area_um2 == pytest.approx((side * spec.pitch_um) ** 2)

@@ -130,7 +130,7 @@ def _normals(key: np.uint64, x: int, work: FloatArray, bits: Int32Array, z: Floa
         a = _hash(np.uint32(x + i), low, high)
         b = _hash(np.uint32(x + half + i), low, high)
         radius[i] = np.float32(np.int32(a >> np.uint32(8))) + np.float32(1)  # 1 .. 2^24
-        # a half turn, -1 .. 1, in 31 bits and a side in the last one
+        # an angle within half a turn, and which half
         turn[i] = np.float32(np.int32(b)) * np.float32(2.0**-31)
         side[i] = np.float32(1) - np.float32(2) * np.float32(np.int32(a & np.uint32(1)))
     for i in range(half):
@@ -163,8 +163,10 @@ def _normals(key: np.uint64, x: int, work: FloatArray, bits: Int32Array, z: Floa
 def _poisson(key: np.uint64, x: int, mean: FloatArray, work: FloatArray, count: FloatArray) -> None:
     """Poisson numbers of ``mean`` below `EXACT_BELOW_E`, 0 where it is more, by inversion.
 
-    All of a segment at once in single precision; the few in the last 2^-14 of the distribution,
-    where its sums round, again one by one in double.
+    The number is how many of the sums of e^-m m^k / k! a uniform number reaches (Devroye,
+    Non-Uniform Random Variate Generation, 1986, X.3.3). All of a segment at once in single
+    precision; the few in the last 2^-14 of the distribution, where its sums round, again one by one
+    in double.
     """
     low, high = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
     zero, one, exact = np.float32(0), np.float32(1), np.float32(EXACT_BELOW_E)

@@ -184,6 +184,9 @@ def test_colours_of_a_real_raw(
     found = measure(
         capsys, "color", path, "--corners", *corners, "--reference", "before-2014", "--report", page
     )
+    by_itself = measure(capsys, "color", path, "--reference", "before-2014")
+    for name in ("CIEDE2000, mean (file's matrix)", "CIEDE2000, mean (best matrix)"):
+        assert by_itself[name]["value"] == pytest.approx(found[name]["value"], abs=0.1)
     assert found["CIEDE2000, mean (file's matrix)"]["value"] < 7
     best = found["CIEDE2000, mean (best matrix)"]["value"]
     assert best < 4 and best < found["CIEDE2000, mean (file's matrix)"]["value"]
@@ -217,6 +220,9 @@ def test_colours_of_a_finished_picture(tmp_path: Path, capsys: pytest.CaptureFix
     found = measure(
         capsys, "color", tmp_path / "chart.png", "--corners", "20,20", "220,20", "220,140", "20,140"
     )
+    # a chart that fills the frame is found, too
+    by_itself = measure(capsys, "color", tmp_path / "chart.png")
+    assert by_itself["CIEDE2000, mean (as it is)"] == found["CIEDE2000, mean (as it is)"]
     # cyan lies outside sRGB
     assert found["CIEDE2000, mean (as it is)"]["value"] < 0.5
     assert found["CIEDE2000, largest (as it is)"]["note"] == "cyan"

@@ -269,6 +269,26 @@ def test_text_for_people_and_faults_with_a_reason(
     assert "Traceback" not in run.stderr
 
 
+KINDS = (
+    "sfr", "texture", "color", "noise", "shading", "distortion", "lateral-color", "glare", "emva",
+)  # fmt: skip
+
+
+def test_every_kind_teaches_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["measure"]) == 2
+    shown = capsys.readouterr().out
+    for kind in KINDS:
+        assert f"    {kind}" in shown
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["measure", kind, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        (examples,) = text.split("examples:\n")[1:]
+        commands = examples.replace("\\\n", " ").strip().splitlines()
+        for command in commands:
+            cli._parser().parse_args(command.split()[1:])  # pyright: ignore[reportPrivateUsage]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +66,21 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "measure",
         help="measure a camera by its frames: sharpness, colour, noise, lens",
-        description="Measure a camera by its frames. Each kind wants a photo of something of its "
-        "own; what the frames do not tell is said to be not measurable.",
+        description=textwrap.fill(
+            "Measure a camera by its frames. Each kind wants a photo of something of its own; what "
+            "the frames do not tell is said to be not measurable.",
+            78,
+        ),
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = parser.add_subparsers(metavar="KIND", dest="kind", required=True)
+    kinds = parser.add_subparsers(metavar="KIND", dest="kind")
+
+    def teach(_args: argparse.Namespace) -> int:
+        parser.print_help()
+        return 2
+
+    parser.set_defaults(run=teach)
     _add_sfr(kinds)
     _add_texture(kinds)
     _add_color(kinds)
@@ -88,7 +98,7 @@ def _kind(
     parser = kinds.add_parser(
         name,
         help=words,
-        description=description,
+        description=textwrap.fill(description, 78),
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "modoptic"
 
 
@@ -42,6 +44,7 @@ def test_a_kernel_calls_no_kernel_of_another_file() -> None:
                 assert not called & foreign, f"{path.name}: {node.name} calls {called & foreign}"
 
 
+@pytest.mark.timeout(180)
 def test_nothing_is_compiled_after_warm(
     command: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
 ) -> None:
@@ -50,7 +53,8 @@ def test_nothing_is_compiled_after_warm(
 
     assert command("warm", "--quiet").returncode == 0
     before = compiled()
-    assert command("demo", "--once", "--gallery", str(tmp_path / "photos")).returncode == 0
+    photos = str(tmp_path / "photos")
+    assert command("demo", "--once", "--gallery", photos, timeout=150).returncode == 0
     assert compiled() - before == set()
 
 

@@ -108,11 +108,12 @@ def test_a_gallery_that_cannot_be_written_is_named(command: Command, tmp_path: P
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.timeout(180)
 def test_once_shoots_at_two_apertures_and_ends_well(command: Command, tmp_path: Path) -> None:
     kept = tmp_path / ".home" / "phone.json"
     kept.parent.mkdir()
     kept.write_text('{"full_size": true}')
-    run = command("demo", "--once", "--gallery", str(tmp_path / "photos"))
+    run = command("demo", "--once", "--gallery", str(tmp_path / "photos"), timeout=170)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "f/1.4:" in run.stdout
     assert "f/8:" in run.stdout

@@ -9,12 +9,21 @@ import pytest
 
 from modoptic.errors import SettingError
 from modoptic.pixels import pixel_format, unpack
-from modoptic.sensor import IdealSensor, Sensor, SensorSpec, Shot, compact, frame_key
+from modoptic.sensor import (
+    ConversionGain,
+    IdealSensor,
+    Sensor,
+    SensorSpec,
+    Shot,
+    Tolerance,
+    compact,
+    frame_key,
+)
 
 SPEC = SensorSpec(
     width=512, height=512, pitch_um=1.485, full_well_e=8180.0, dn_per_electron=0.47,
     black_dn=256.0, read_noise_e=1.491, adc_noise_e=2.603, dark_current_e_s=0.2,
-    dark_doubling_c=6.0, prnu=0.01, dsnu_e=0.5, base_iso=100.0, gain_max=64.0, exposure_min_s=1e-5,
+    dark_doubling_c=6.0, prnu=0.01, dsnu_e=0.5, gain_max=64.0, exposure_min_s=1e-5,
     exposure_max_s=30.0, bits=(12, 14),
 )  # fmt: skip
 QUIET = {"prnu": 0.0, "dsnu_e": 0.0, "dark_current_e_s": 0.0}
@@ -143,7 +152,7 @@ def at_photosites(cells: np.ndarray, side: int) -> np.ndarray:
 
 @pytest.mark.parametrize("side", [2, 4])
 def test_every_form_of_light_gives_the_same_mean(side: int) -> None:
-    ideal, shot = IdealSensor(SPEC), Shot(exposure_s=0.01)
+    ideal, shot = IdealSensor(SPEC, shot_noise=False), Shot(exposure_s=0.01)
     cells = np.random.default_rng(2).uniform(1e3, 7e5, (3, 16, 32)).astype(np.float32)
     mosaic = at_photosites(cells, side)
     height, width = mosaic.shape
@@ -155,6 +164,101 @@ def test_every_form_of_light_gives_the_same_mean(side: int) -> None:
             ideal.expose(light, shot, packed, rows)
         view = unpack(packed.reshape(-1), form, height, width).astype(int)
         assert np.abs(view - expected).max() <= 0.6
+
+
+def test_rows_share_noise_of_the_frame_and_columns_an_offset_for_good() -> None:
+    noisy = spec(**QUIET, row_noise_e=4.0, column_offset_e=6.0)
+    sensor = Sensor(noisy, seed=3)
+    one, two = (take(sensor, 0.0, Shot(exposure_s=0.01, key=k, bits=14)) for k in (1, 2))
+    k = 0.47 * 4
+    rows = [frame.mean(1) - frame.mean() for frame in (one, two)]
+    columns = [frame.mean(0) - frame.mean() for frame in (one, two)]
+    left = k**2 * 9 / 512  # of the photosites' own 3 e-
+    assert rows[0].var() == pytest.approx((4 * k) ** 2 + left, rel=0.25)  # 512 rows: 6 %, 1 sigma
+    assert columns[0].var() == pytest.approx((6 * k) ** 2 + left, rel=0.25)
+    assert abs(np.corrcoef(rows[0], rows[1])[0, 1]) < 4 / 512**0.5
+    assert np.corrcoef(columns[0], columns[1])[0, 1] > 0.98
+    # what all temporal noise of the dark amounts to
+    assert (one - two).var() / 2 == pytest.approx(
+        (k * sensor.read_noise_e(1.0)) ** 2 + 1 / 12, rel=0.08
+    )
+
+
+@pytest.mark.parametrize(("readout", "side"), [("bin2", 2), ("bin4", 4)])
+def test_binned_rows_and_columns_are_averages(readout: str, side: int) -> None:
+    noisy = spec(**QUIET, row_noise_e=20.0, column_offset_e=20.0, width=2048)
+    shot = Shot(exposure_s=0.01, readout=readout, bits=14)  # type: ignore[arg-type]
+    dn = take(Sensor(noisy, seed=3), 0.0, shot)
+    expected = (20 * 0.47 * 4) ** 2 / side
+    assert dn.mean(1).var() == pytest.approx(expected, rel=0.25)
+    assert dn.mean(0).var() == pytest.approx(expected, rel=0.25)
+
+
+def test_what_is_left_of_reset_adds_to_read_noise() -> None:
+    sensor = Sensor(spec(**QUIET, reset_residual_e=4.0), seed=3)
+    dn = take(sensor, 0.0, Shot(exposure_s=0.01, bits=14))
+    # IMX477: 3 e- without
+    assert dn.std() / (0.47 * 4) == pytest.approx(5.0, rel=0.01)
+    assert sensor.read_noise_e(1.0) == pytest.approx(5.0, rel=0.001)
+
+
+def test_response_bends_by_what_is_said() -> None:
+    bent = Sensor(spec(**QUIET, nonlinearity=0.04, full_well_e=8000.0), seed=3)
+    shot = Shot(exposure_s=0.01, bits=14)
+    for electrons, lost in ((400.0, 0.002), (4000.0, 0.02), (7600.0, 0.038)):
+        signal = take(bent, electrons, shot).mean() - 1024
+        assert signal == pytest.approx(electrons * 0.47 * 4 * (1 - lost), rel=0.0005)
+    assert bent.spec.saturation_e() == 8000.0
+
+
+HIGH = ConversionGain(from_gain=4.0, full_well_e=2000.0, read_noise_e=1.0)
+
+
+def test_high_conversion_gain_has_its_own_well_and_noise() -> None:
+    sensor = Sensor(spec(**QUIET, adc_noise_e=0.0, high_conversion_gain=HIGH), seed=3)
+    shot = Shot(exposure_s=0.01, bits=14)
+    for gain, conversion, read_e in (
+        (3.9, "auto", 1.491), (4.0, "auto", 1.0), (8.0, "low", 1.491), (2.0, "high", 1.0)
+    ):  # fmt: skip
+        taken = replace(shot, gain=gain, conversion=conversion)  # type: ignore[arg-type]
+        dn = take(sensor, 0.0, taken)
+        assert dn.std() / (0.47 * 4 * gain) == pytest.approx(read_e, rel=0.01)
+        assert sensor.spec.at(gain, conversion).read_noise_e == read_e  # type: ignore[arg-type]
+    full = take(sensor, 5000.0, replace(shot, gain=1.0, conversion="high"))
+    assert full.min() == full.max() == 1024 + round(2000 * 0.47 * 4)
+    with pytest.raises(SettingError, match="conversion"):
+        take(Sensor(SPEC), 0.0, replace(shot, conversion="high"))
+
+
+def test_hot_photosites_have_the_noise_of_their_charge_and_end_in_the_well() -> None:
+    sensor = Sensor(spec(**QUIET, defects_per_million=2000.0, full_well_e=7000.0), seed=2)
+    shots = [Shot(exposure_s=1.0, key=k, bits=14) for k in range(40)]
+    frames = np.stack([take(sensor, 0.0, shot) for shot in shots])
+    mean = frames.mean(0) - 1024
+    k = 0.47 * 4
+    hot = (mean > 300 * k) & (mean < 6000 * k)
+    assert hot.sum() > 100
+    excess = frames.var(0, ddof=1)[hot] / (k**2 * (mean[hot] / k + 9))
+    assert excess.mean() == pytest.approx(1.0, abs=4 * (2 / 39 / hot.sum()) ** 0.5)
+    long = take(sensor, 0.0, Shot(exposure_s=30.0, bits=14))
+    assert long.max() == 1024 + round(7000 * k)
+
+
+def test_an_ideal_sensor_has_photons_or_nothing() -> None:
+    nasty = spec(
+        row_noise_e=9.0, column_offset_e=9.0, nonlinearity=0.05, defects_per_million=1000.0,
+        high_conversion_gain=HIGH, tolerance=Tolerance(qe=0.1, read_noise=0.1, black_dn=50.0),
+    )  # fmt: skip
+    for gain in (1.0, 8.0):
+        shot = Shot(exposure_s=0.01, gain=gain, bits=14)
+        still = take(IdealSensor(nasty, shot_noise=False), 500.0, shot)
+        assert still.min() == still.max() == round(1024 + 500 * 0.47 * 4 * gain)
+        alive = take(IdealSensor(nasty), 500.0, shot)
+        # whole electrons, rounded once by the converter
+        electrons = (alive - 1024) / (0.47 * 4 * gain)
+        assert np.abs(electrons - np.rint(electrons)).max() <= 0.5 / (0.47 * 4 * gain) + 1e-6
+        assert electrons.mean() == pytest.approx(500, abs=4 * (500 / 512**2) ** 0.5)
+        assert electrons.var() == pytest.approx(500, rel=0.015)
 
 
 def test_defects_stand_out_where_they_are_and_grow_with_time() -> None:

@@ -71,6 +71,14 @@ BENCHES: dict[str, Entry] = {
         "develop:demosaic_kodak", "demosaic of the Kodak set, CPSNR", ">= 40 dB"
     ),
     "dng-100mp": Entry("files:dng_100mp", "100 MP raw to DNG", "<= 2.5 s lossless JPEG; <= 1 s XL"),
+    "twin-finder": Entry(
+        "twin_finder:twin_finder", "finder frames of the sensor, all noise", ">= 100 frames/s"
+    ),
+    "twin-ring": Entry("twin:twin_ring", "ring and iris moving", "<= 33 ms, >= 36 dB"),
+    "twin-settle": Entry("twin:twin_settle", "finder's light at rest", "<= 500 ms, >= 46 dB"),
+    "twin-magnifier": Entry("twin:twin_magnifier", "1:1 region, ring moving", "<= 33 ms"),
+    "twin-100mp": Entry("twin:twin_100mp", "100 MP raw; the next", "<= 20 s, 3 GB; <= 0.5 s"),
+    "twin-growth": Entry("twin:twin_growth", "1 to 100 MP", "linear, bounded memory"),
     "shot-memory": Entry("shots:shot_memory", "memory of a 100 MP shot", "<= 1.2 GB"),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.optics import _kernels
-from modoptic.optics._sources import Bulbs, Direct, Lattice, SampleGrid, Surface
+from modoptic.optics._sources import Bulbs, Cached, Direct, Lattice, SampleGrid, Surface
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
 
 FloatArray = npt.NDArray[np.float32]
@@ -21,13 +21,14 @@ _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
-_BLUR_STEPS = (0.5, 1.0)
-"""Kernels of a slanted layer are made for blur discs so far apart, in points of the level: of the
-finest, and of others, where discs are larger."""
+_BLUR_STEP_UM = 4.5
+"""Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or two
+points of the level, where those are larger."""
 _CELL_UM = 760.0
-_CELL_STEPS = 256
-"""Cells have this side, or so many samples where those lie far apart."""
+"""Side of the squares of the sensor that share their kernels."""
 _LAMP_KEPT = 0.9998
+_DENSE_FROM = 4
+"""From this binning on a sharp layer has two points to a sample along each axis."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 
 
@@ -39,13 +40,9 @@ class Tile(NamedTuple):
     cell: Cell
 
 
-def _cell_side_um(grid: SampleGrid) -> float:
-    return max(_CELL_UM, _CELL_STEPS * grid.binning * grid.pitch_um)
-
-
 def tiles(grid: SampleGrid) -> list[Tile]:
     """The samples of a grid, cell by cell."""
-    side_um = _cell_side_um(grid)
+    side_um = _CELL_UM
 
     def spans(places: DoubleArray) -> list[tuple[tuple[int, int], int]]:
         cell = np.floor(places / side_um).astype(np.int64)
@@ -74,9 +71,15 @@ def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
 
 
 class ExactView:
-    """One lens setting and one grid of samples: renders tiles of it, from several threads."""
+    """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
-    def __init__(self, spread: Spread, parts: Sequence[Surface | Bulbs], grid: SampleGrid) -> None:
+    Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there.
+    """
+
+    def __init__(
+        self, spread: Spread, parts: Sequence[Surface | Bulbs], grid: SampleGrid,
+        rasters: Sequence[Cached | Bulbs] | None = None,
+    ) -> None:  # fmt: skip
         self.spread, self.grid = spread, grid
         self.pupil, self.thin = spread.pupil, spread.pupil.thin
         v_um = self.thin.image_distance_m * 1e6
@@ -86,17 +89,27 @@ class ExactView:
         self._step_um = 0.5 * (step_x + step_y)
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
+        # what is sharp is sampled between samples that lie farther apart than photosites
+        self._dense = 2 if grid.binning >= _DENSE_FROM else 1
+        self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._kinds = tuple(
             Kind(int(self._channels[i, j]), off_x[j], off_y[i]) for i in range(2) for j in range(2)
         )
-        self._sources: list[Direct | list[_Stamp]] = [
-            self._stamps(part)
-            if isinstance(part, Bulbs)
-            else Direct(part, self._lattice, self.thin.image_distance_m, self.pupil.warp)
-            for part in parts
-        ]
+        lens_m = self.thin.image_distance_m
+        self._sources: list[tuple[Direct, Direct, Cached | None] | list[_Stamp]] = []
+        for n, part in enumerate(parts):
+            if isinstance(part, Bulbs):
+                self._sources.append(self._stamps(part))
+                continue
+            raster = rasters[n] if rasters else None
+            cached = raster.at(lens_m) if isinstance(raster, Cached) else None
+            direct, finest = (
+                Direct(part, lattice, lens_m, self.pupil.warp)
+                for lattice in (self._lattice, self._fine)
+            )
+            self._sources.append((direct, finest, cached))
 
     def tile(self, tile: Tile) -> tuple[FloatArray, IntArray]:
         """Light (h, w) before shading, and the channels (2, 2) of its first samples."""
@@ -111,13 +124,14 @@ class ExactView:
                         stamp.values, stamp.row - i0, stamp.column - j0, 2 * (i0 & 1) + (j0 & 1),
                         light, passing,
                     )  # fmt: skip
-            elif self._under(source, tile, pattern, light, passing):
+            elif self._under(*source, tile, pattern, light, passing):
                 break
         return light, pattern
 
     def _under(
-        self, source: Direct, tile: Tile, pattern: IntArray, light: FloatArray, passing: FloatArray
-    ) -> bool:
+        self, source: Direct, finest: Direct, cached: Cached | None, tile: Tile, pattern: IntArray,
+        light: FloatArray, passing: FloatArray,
+    ) -> bool:  # fmt: skip
         """Lay one layer under the tile; True if nothing behind it can be seen."""
         thin, lattice = self.thin, self._lattice
         tx = self._tx[tile.columns[0] : tile.columns[1]]
@@ -138,7 +152,18 @@ class ExactView:
         level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0)))
         level = min(level, source.max_level)
         x0, y0, step = lattice.origin(level)
-        step_um = self._step_um * 2.0**level
+        of: Direct | Cached = source
+        finer = level
+        if cached is not None:
+            # a raster whose points lie so far apart or less
+            finer = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.01)
+            finer = min(finer, cached.max_level)
+            if finer >= 0:
+                of = cached
+                x0, y0, step = (cached.scale * v for v in cached.lattice.origin(finer))
+            else:
+                finer = level
+        step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
         cell = tile.cell
@@ -159,15 +184,19 @@ class ExactView:
         jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
         first_row, first_column = int(iy[0]), int(jx[0])
         height, width = int(iy[-1]) - first_row + 2, int(jx[-1]) - first_column + 2
+        dense = 1
         if level == 0:
             # samples are points of the lattice; where they lie beside them is in their kernels
+            dense = self._dense
+            step /= dense
+            step_um /= dense
             first_row, first_column = tile.rows[0] + int(i0), tile.columns[0] + int(j0)
             height, width = int(i1 - i0), int(j1 - j0)
-        rows = blur(y0 + step * (first_row + np.arange(height)))
+        rows = blur(y0 + step * dense * (first_row + np.arange(height)))
         if b == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
-            quantum = _BLUR_STEPS[min(level, 1)] * step
+            quantum = max(_BLUR_STEP_UM * self._per_um, (2.0 if level else 0.5) * step * dense)
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:
@@ -175,23 +204,26 @@ class ExactView:
             kinds = tuple(self._kinds[k ^ (2 * r + c)] for k in range(4))
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
-        image = source.fetch(
-            level, first_row - margin, first_column - margin,
-            height + 2 * margin, width + 2 * margin,
+        if level == 0:
+            of = finest
+        image = of.fetch(
+            finer, dense * first_row - margin, dense * first_column - margin,
+            dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin,
         )  # fmt: skip
         if not image[3].any():
             return False
+        opaque = bool(image[3].min() >= 1.0 - 1e-6)
         if level == 0:
-            split = np.empty((2, 4, image.shape[1], (image.shape[2] + 1) // 2), np.float32)
+            parts = 2 * dense
+            split = np.empty((parts, 4, image.shape[1], -(-image.shape[2] // parts)), np.float32)
             _kernels.split_columns(image, split)
-            opaque = bool(image[3].min() >= 1.0 - 1e-6)
             rest = cast(float, _kernels.convolve_under_mosaic(
                 split, margin, which, stack, reaches, opaque, pattern, int(i0), int(j0), width,
                 light, passing,
             ))  # fmt: skip
         else:
             blurred = np.empty((6, height, width), np.float32)
-            _kernels.convolve_planes(image, margin, which, stack, reaches, blurred)
+            _kernels.convolve_planes(image, margin, which, stack, reaches, opaque, blurred)
             rest = cast(float, _kernels.under_mosaic(
                 blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
                 (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
@@ -225,7 +257,7 @@ class ExactView:
         away = lamps.position_m[:, 2] - thin.image_distance_m
         found: list[_Stamp] = []
         x0, y0, step = self._lattice.origin(0)
-        side_um = _cell_side_um(self.grid)
+        side_um = _CELL_UM
         for n in range(away.size):
             place = self.pupil.seen(lamps.position_m[n, :2] / away[n])
             radius = max(float(lamps.radius_m[n] / away[n]), 1e-9)
@@ -252,6 +284,9 @@ class ExactView:
             )  # fmt: skip
             light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
             scale = light[[k.channel for k in kinds]].astype(np.float32)
+            # a lamp is so bright that a kernel's overshoot would count
+            np.maximum(kernels, 0.0, out=kernels)
+            kernels /= kernels.sum(axis=(1, 2), keepdims=True)
             values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
             reach = values.shape[1] // 2
             found.append(_Stamp(row - reach, column - reach, values))

@@ -181,9 +181,10 @@ def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
 
 @_jit
 def share_outside(kernels: FloatArray) -> FloatArray:
-    """Of kernels (n, size, size), the most that any has outside of squares about the middle.
+    """Of kernels (n, size, size), the most that any lacks within squares about the middle.
 
-    (size // 2,): entry r is for the square that reaches r taps to each side.
+    (size // 2,): entry r is for the square that reaches r taps to each side, and larger ones:
+    overshoots make the sum swing about 1.
     """
     size = kernels.shape[1]
     middle = size // 2
@@ -193,26 +194,28 @@ def share_outside(kernels: FloatArray) -> FloatArray:
         rings[:] = np.float32(0.0)
         for i in range(size):
             for j in range(size):
-                rings[max(abs(i - middle), abs(j - middle))] += abs(kernels[n, i, j])
-        total, inside = rings.sum(), np.float32(0.0)
-        for r in range(middle):
-            inside += rings[r]
-            out[r] = max(out[r], np.float32(1.0) - inside / total)
+                rings[max(abs(i - middle), abs(j - middle))] += kernels[n, i, j]
+        total, outside = rings.sum(), rings[middle]
+        worst = np.float32(0.0)
+        for r in range(middle - 1, -1, -1):
+            worst = max(worst, abs(outside / total))
+            out[r] = max(out[r], worst)
+            outside += rings[r]
     return out
 
 
 @_jit
 def split_columns(source: FloatArray, out: FloatArray) -> None:
-    """Even and odd columns of (4, h, w) apart, (2, 4, h, (w + 1) / 2)."""
+    """Columns of (4, h, w) dealt out to n parts, (n, 4, h, w / n rounded up)."""
     planes, height, width = source.shape
+    parts = out.shape[0]
     for c in range(planes):
         for i in range(height):
-            line, even, odd = source[c, i], out[0, c, i], out[1, c, i]
-            for j in range(width // 2):
-                even[j] = line[2 * j]
-                odd[j] = line[2 * j + 1]
-            if width & 1:
-                even[width // 2] = line[width - 1]
+            line = source[c, i]
+            for n in range(parts):
+                target = out[n, c, i]
+                for j in range((width - n + parts - 1) // parts):
+                    target[j] = line[j * parts + n]
 
 
 @_jit
@@ -232,15 +235,18 @@ def convolve_under_mosaic(
 ) -> float:
     """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
 
-    ``split`` is the layer by `split_columns`, larger than the part by ``margin`` on each side. Row
-    i of the part, which begins at (top, left) of the tile, takes ``kernels[which[i]]`` (4, n, n),
-    of which the middle out to ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers
+    ``split`` (2 n, 4, rows, columns) is the layer by `split_columns`; n of its points make the
+    distance of two samples. It is larger than the part by ``margin`` points on each side. Row i of
+    the part, which begins at (top, left) of the tile, takes ``kernels[which[i]]`` (4, k, k), of
+    which the middle out to ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers
     all. Returns the largest share of light left in the part.
     """
     half = (width + 1) // 2 + 1
     sums = np.empty(half, np.float32)
     cover = np.empty(half, np.float32)
     middle = kernels.shape[2] // 2
+    parts = split.shape[0]
+    dense = parts // 2
     most = np.float32(0.0)
     for i in range(which.size):
         rest = passing[top + i]
@@ -263,42 +269,31 @@ def convolve_under_mosaic(
             c = pattern[(top + i) & 1, side]
             sums[:count] = np.float32(0.0)
             cover[:count] = np.float32(0.0)
-            for y in range(-r, r + 1):
-                row = i + margin + y
-                taps = kernels[n, kind, middle + y]
-                x = -r
-                while x <= r:
-                    at = begin + margin + x
-                    a, b = at & 1, at >> 1
-                    d, e = (at + 1) & 1, (at + 1) >> 1
-                    t0 = taps[middle + x]
-                    s0 = split[a, c, row, b : b + count]
-                    if x + 3 <= r:
-                        t1, t2, t3 = (
-                            taps[middle + x + 1],
-                            taps[middle + x + 2],
-                            taps[middle + x + 3],
-                        )
-                        s1 = split[d, c, row, e : e + count]
-                        s2 = split[a, c, row, b + 1 : b + 1 + count]
-                        s3 = split[d, c, row, e + 1 : e + 1 + count]
+            for plane in range(1 if opaque else 2):
+                into = cover if plane else sums
+                source = 3 if plane else c
+                for y in range(-r, r + 1):
+                    row = dense * i + margin + y
+                    taps = kernels[n, kind, middle + y]
+                    at = dense * begin + margin - r
+                    x = 0
+                    while x + 3 <= 2 * r:
+                        k = middle - r + x
+                        t0, t1, t2, t3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+                        a, b, d, e = at + x, at + x + 1, at + x + 2, at + x + 3
+                        s0 = split[a % parts, source, row, a // parts : a // parts + count]
+                        s1 = split[b % parts, source, row, b // parts : b // parts + count]
+                        s2 = split[d % parts, source, row, d // parts : d // parts + count]
+                        s3 = split[e % parts, source, row, e // parts : e // parts + count]
                         for j in range(count):
-                            sums[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
-                        if not opaque:
-                            s0 = split[a, 3, row, b : b + count]
-                            s1 = split[d, 3, row, e : e + count]
-                            s2 = split[a, 3, row, b + 1 : b + 1 + count]
-                            s3 = split[d, 3, row, e + 1 : e + 1 + count]
-                            for j in range(count):
-                                cover[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                            into[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
                         x += 4
-                    else:
+                    while x <= 2 * r:
+                        t0 = taps[middle - r + x]
+                        a = at + x
+                        s0 = split[a % parts, source, row, a // parts : a // parts + count]
                         for j in range(count):
-                            sums[j] += t0 * s0[j]
-                        if not opaque:
-                            s0 = split[a, 3, row, b : b + count]
-                            for j in range(count):
-                                cover[j] += t0 * s0[j]
+                            into[j] += t0 * s0[j]
                         x += 1
             for j in range(count):
                 at = left + begin + 2 * j
@@ -327,6 +322,7 @@ def convolve_planes(
     which: IntArray,
     kernels: FloatArray,
     reaches: IntArray,
+    opaque: bool,
     out: FloatArray,
 ) -> None:
     """Convolve a layer with the kernel (3, n, n) of each channel; see `convolve_under_mosaic`.
@@ -341,27 +337,28 @@ def convolve_planes(
         for c in range(3):
             sums, cover = out[c, i], out[3 + c, i]
             sums[:] = np.float32(0.0)
-            cover[:] = np.float32(0.0)
-            for y in range(-r, r + 1):
-                row = i + margin + y
-                taps = kernels[n, c, middle + y]
-                x = -r
-                while x <= r:
-                    at = margin + x
-                    t0 = taps[middle + x]
-                    s0, a0 = source[c, row, at : at + width], source[3, row, at : at + width]
-                    if x + 1 <= r:
-                        t1 = taps[middle + x + 1]
-                        s1 = source[c, row, at + 1 : at + 1 + width]
-                        a1 = source[3, row, at + 1 : at + 1 + width]
+            cover[:] = np.float32(1.0) if opaque else np.float32(0.0)
+            for part in range(1 if opaque else 2):
+                plane = source[3] if part else source[c]
+                target = cover if part else sums
+                for y in range(-r, r + 1):
+                    line = plane[i + margin + y]
+                    taps = kernels[n, c, middle + y]
+                    x = -r
+                    while x + 3 <= r:
+                        at = margin + x
+                        t0, t1 = taps[middle + x], taps[middle + x + 1]
+                        t2, t3 = taps[middle + x + 2], taps[middle + x + 3]
+                        s0, s1 = line[at : at + width], line[at + 1 : at + 1 + width]
+                        s2, s3 = line[at + 2 : at + 2 + width], line[at + 3 : at + 3 + width]
                         for j in range(width):
-                            sums[j] += t0 * s0[j] + t1 * s1[j]
-                            cover[j] += t0 * a0[j] + t1 * a1[j]
-                        x += 2
-                    else:
+                            target[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                        x += 4
+                    while x <= r:
+                        t0 = taps[middle + x]
+                        s0 = line[margin + x : margin + x + width]
                         for j in range(width):
-                            sums[j] += t0 * s0[j]
-                            cover[j] += t0 * a0[j]
+                            target[j] += t0 * s0[j]
                         x += 1
 
 

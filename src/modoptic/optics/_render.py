@@ -98,6 +98,7 @@ class LightRenderer:
         lens: LensState,
         grid: SampleGrid,
         *,
+        seen: tuple[int, int, tuple[float, float]] | None = None,
         progress: Callable[[float], None] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> FloatArray:
@@ -108,6 +109,8 @@ class LightRenderer:
 
         Parameters
         ----------
+        seen : width, height and extent of a `preview`, whose layers are then taken where blur hides
+            how far apart its points lie; quicker where the preview was asked for before
         progress : called in the caller's thread with 0..1
         cancel : asked before each tile; once it is true no further tile is begun
 
@@ -118,7 +121,8 @@ class LightRenderer:
         """
         pupil = self.lens.pupil(lens)
         spread = Spread(pupil, self._response, self._diffusion_um)
-        view = ExactView(spread, self._parts, grid)
+        rasters = self._cached(pupil, *seen) if seen else None
+        view = ExactView(spread, self._parts, grid, rasters)
         x_um, y_um = grid.x_um.astype(np.float32), grid.y_um.astype(np.float32)
         shading = _Shading(pupil, _reach(grid.x_um, grid.y_um))
         out = np.empty((y_um.size, x_um.size), np.float32)
@@ -242,7 +246,7 @@ def warm() -> Iterator[str]:
     _kernels.share_outside(taps[0])
     yield "optics: spread"
     six = np.zeros((6, 2, 2), np.float32)
-    _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, six)
+    _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, False, six)
     yield "optics: defocus of the full model"
     _kernels.under_mosaic(six, at, part, at, part, 0, 0, pattern, light[0], passing)
     _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)

@@ -6,7 +6,7 @@ import functools
 import math
 import threading
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,11 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
 
+_NODE_UM = 1520.0
+"""Transfer functions are computed at places so far apart, and interpolated between them."""
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
-_KEPT = 0.998
+_KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""
@@ -88,28 +90,47 @@ class Spread:
         radius = math.hypot(*cell.middle_um)
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         wide = pupil.reach_um(radius, inverse_depth) + 2.2 * pupil.thin.working_f_number
-        return 2 * cast(int, fft.next_fast_len(math.ceil(wide / step_um) + 5, real=True))
+        wanted = 2.0 * (math.ceil(wide / step_um) + 5)
+        # few sizes, so that neighbours share what is computed
+        octave = 2.0 ** math.floor(math.log2(wanted / 16.0)) if wanted > 16.0 else 1.0
+        return next(int(s * octave) for s in (16, 20, 24, 32) if s * octave >= wanted)
 
     def spectrum(self, cell: Cell, inverse_depth: float, step_um: float, size: int) -> ComplexArray:
         """Transfer function of the lens in each channel, (3, size, size // 2 + 1)."""
-        mirrored = cell._replace(x=max(cell.x, -1 - cell.x), y=max(cell.y, -1 - cell.y))
-        key = (*mirrored, inverse_depth, step_um, size)
-        with self._lock:
-            made = self._spectra.get(key)
-        if made is None:
-            made = self._make(mirrored, inverse_depth, step_um, size)
-            with self._lock:
-                self._spectra[key] = made
+        # mirrored about the axis, between the four nodes around
+        x, y = (abs(at) / _NODE_UM for at in cell.middle_um)
+        i, j = int(x), int(y)
+        made = np.zeros((3, size, size // 2 + 1), np.complex64)
+        for node, share in (
+            ((i, j), (1 - x + i) * (1 - y + j)), ((i + 1, j), (x - i) * (1 - y + j)),
+            ((i, j + 1), (1 - x + i) * (y - j)), ((i + 1, j + 1), (x - i) * (y - j)),
+        ):  # fmt: skip
+            if share > 0.0:
+                made += np.float32(share) * self._node(node, inverse_depth, step_um, size)
         if cell.y < 0:
             made = made[:, np.r_[0, size - 1 : 0 : -1]]
         if cell.x < 0:
             made = made[:, np.r_[0, size - 1 : 0 : -1]].conj()
         return made
 
-    def _make(self, cell: Cell, inverse_depth: float, step_um: float, size: int) -> ComplexArray:
+    def _node(
+        self, node: tuple[int, int], inverse_depth: float, step_um: float, size: int
+    ) -> ComplexArray:
+        key = (*node, inverse_depth, step_um, size)
+        with self._lock:
+            made = self._spectra.get(key)
+        if made is None:
+            made = self._make(node, inverse_depth, step_um, size)
+            with self._lock:
+                self._spectra[key] = made
+        return made
+
+    def _make(
+        self, node: tuple[int, int], inverse_depth: float, step_um: float, size: int
+    ) -> ComplexArray:
         pupil = self.pupil
-        radius = math.hypot(*cell.middle_um)
-        turn = np.array(cell.middle_um) / radius
+        radius = _NODE_UM * math.hypot(*node)
+        turn = np.array(node) / math.hypot(*node) if radius else np.array([0.0, 1.0])
         waves = pupil.waves(inverse_depth)
         few = int(waves > _FEW_FROM_WAVES)
         nodes, weights = self._nodes[few], self._weights[few]

@@ -3,6 +3,8 @@
 from modoptic.sensor._sensor import (
     BINNING,
     CompactLight,
+    Conversion,
+    ConversionGain,
     IdealSensor,
     Light,
     Sensor,
@@ -17,6 +19,8 @@ from modoptic.sensor._warm import warm
 __all__ = [
     "BINNING",
     "CompactLight",
+    "Conversion",
+    "ConversionGain",
     "IdealSensor",
     "Light",
     "Sensor",

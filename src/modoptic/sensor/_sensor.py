@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +24,11 @@ UInt16Array = npt.NDArray[np.uint16]
 BINNING: dict[Readout, int] = {"full": 1, "bin2": 2, "bin4": 4}
 """Side of the block of same-coloured photosites that becomes one pixel, by readout."""
 
-_BAND_ROWS = 64
+Conversion = Literal["auto", "low", "high"]
+"""Conversion gain; ``auto``: high from the gain on that the sensor switches at."""
+
+_BAND_ROWS = 256
+_WHITE_12 = 4095
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,8 +42,26 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """DN at 12 bit."""
 
 
+class ConversionGain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the high conversion gain of a sensor changes. Electrons are those of one photosite."""
+
+    from_gain: float
+    """Of `Shot.gain`: from this on it is used."""
+    full_well_e: float
+    """What the smaller capacitance holds."""
+    read_noise_e: float
+    reset_residual_e: float = 0.0
+    row_noise_e: float = 0.0
+    column_offset_e: float = 0.0
+    dsnu_e: float = 0.0
+
+
 class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The nominal figures of a sensor. Electrons are those of one photosite."""
+    """The nominal figures of a sensor. Electrons are those of one photosite.
+
+    The figures of wells and noise are those at low conversion gain, the only one where
+    ``high_conversion_gain`` is not given.
+    """
 
     width: int
     height: int
@@ -46,13 +69,21 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cfa: tuple[str, str] = ("RG", "GB")
     full_well_e: float
     dn_per_electron: float
-    """At 12 bit and gain 1."""
+    """At 12 bit and gain 1, for few electrons."""
+    nonlinearity: float = 0.0
+    """Share of the signal that is lost at the full well; half of it at half of the well."""
     black_dn: float
     """At 12 bit."""
     read_noise_e: float
     """Of the photosite: what is left at high gain."""
     adc_noise_e: float
-    """Of the converter, referred to gain 1; total is sqrt(read^2 + (adc / gain)^2)."""
+    """Of the converter, referred to gain 1; it adds adc / gain."""
+    reset_residual_e: float = 0.0
+    """Reset noise that correlated double sampling leaves."""
+    row_noise_e: float = 0.0
+    """Temporal: standard deviation of what all photosites of a row share in one frame."""
+    column_offset_e: float = 0.0
+    """Fixed: standard deviation of the dark level between columns."""
     dark_current_e_s: float
     """At 25 degrees C."""
     dark_doubling_c: float
@@ -60,17 +91,43 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     prnu: float
     """Relative standard deviation of the response between photosites."""
     dsnu_e: float
-    """Standard deviation of the dark level between photosites."""
+    """Standard deviation of the dark level between photosites, columns' offsets apart."""
     defects_per_million: float = 0.0
     """Photosites with extra dark current."""
+    high_conversion_gain: ConversionGain | None = None
     diffusion_um: float = 0.0
     """Standard deviation of how far charge wanders before it is gathered, a Gaussian."""
-    base_iso: float
     gain_max: float
     exposure_min_s: float
     exposure_max_s: float
     bits: tuple[Literal[12, 14], ...] = (12,)
     tolerance: Tolerance = Tolerance()
+
+    def at(self, gain: float, conversion: Conversion = "auto") -> ConversionGain:
+        """Wells and noise at a gain.
+
+        Raises
+        ------
+        SettingError : ``"high"`` of a sensor that has no high conversion gain
+        """
+        high = self.high_conversion_gain
+        if conversion == "high" and high is None:
+            raise SettingError("conversion", conversion, "'auto' or 'low'", "sensor")
+        if high is not None and (
+            conversion == "high" or (conversion == "auto" and gain >= high.from_gain)
+        ):
+            return high
+        names = ConversionGain.__struct_fields__[1:]
+        return ConversionGain(from_gain=1.0, **{name: getattr(self, name) for name in names})
+
+    def saturation_e(self, gain: float = 1.0, conversion: Conversion = "auto") -> float:
+        """Electrons at which the nominal output ends: in the well, or where the converter does."""
+        well_e = self.at(gain, conversion).full_well_e
+        signal_e = (_WHITE_12 - self.black_dn) / (self.dn_per_electron * gain)
+        # signal = n - bend n^2
+        bend = self.nonlinearity / well_e
+        root = 1.0 - 4.0 * bend * signal_e
+        return well_e if root <= 0 else min(well_e, 2.0 * signal_e / (1.0 + root**0.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +136,7 @@ class Shot:
 
     exposure_s: float
     gain: float = 1.0
+    conversion: Conversion = "auto"
     readout: Readout = "full"
     bits: Literal[12, 14] = 12
     origin: tuple[int, int] = (0, 0)
@@ -130,6 +188,7 @@ def frame_key(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
+@functools.cache
 def _normal_table() -> FloatArray:
     """Normal deviates with mean 0, variance 1 and skew near 0; fixed, the keys make them differ."""
     half = np.random.default_rng(20250303).standard_normal(_kernels.TABLE // 2)
@@ -144,11 +203,19 @@ _PLANE = {"R": 0, "G": 1, "B": 2}
 class Sensor:
     """One unit of a sensor, which differs from the nominal by what ``seed`` decides.
 
+    Light makes electrons, a Poisson number of them, more or fewer by photosite (PRNU), and so does
+    heat: dark current, much of it in hot photosites. The well ends their number. Reading adds the
+    noise of the photosite, what is left of its reset, that of the row and of the converter, and
+    offsets of photosites (DSNU) and columns; it bends the response a little. The converter adds
+    the black level, rounds, and ends at the white level.
+
     Binning is done after reading, as most sensors with 2 x 2 same-colour binning do: each photosite
     is converted, then 4 or 16 are averaged. So, in electrons of the sum, the well is n times as
     deep and the read noise sqrt(n) times as large; the average keeps the levels in DN. The pattern
     of PRNU and DSNU of a binned readout is drawn on its own, with the spread of an average of n.
     """
+
+    _kind = _kernels.ALL_NOISE
 
     def __init__(self, spec: SensorSpec, seed: int = 1) -> None:
         self.spec = spec
@@ -159,14 +226,14 @@ class Sensor:
         self._qe = (1.0 + spread.qe * deviates[:3]).astype(np.float32)
         self._read_scale = float(1.0 + spread.read_noise * deviates[3])
         self._black = float(spec.black_dn + spread.black_dn * deviates[4])
-        self._prnu, self._dsnu, self._noise = spec.prnu, spec.dsnu_e, 1.0
-        self._normal = _normal_table()
         count = round(spec.defects_per_million * 1e-6 * spec.width * spec.height)
         self._defects = np.stack(
             [rng.integers(0, spec.width, count), rng.integers(0, spec.height, count)], 1
         )
         # from barely seen to blinding in a second, log-uniform: an assumption
         self._defect_rate = np.exp(rng.uniform(np.log(200.0), np.log(20000.0), count))
+        self._columns = np.random.default_rng([seed, 0xC01]).standard_normal(spec.width)
+        self._fixed: dict[Readout, _kernels.Fixed] = {}
 
     def size(self, readout: Readout) -> tuple[int, int]:
         """(width, height) of a readout in its own pixels."""
@@ -176,16 +243,14 @@ class Sensor:
         """DN where the converter ends."""
         return (1 << bits) - 1
 
-    def read_noise_e(self, gain: float) -> float:
-        """Of one photosite of this unit, in e-."""
-        spec = self.spec
-        return self._read_scale * float(np.hypot(spec.read_noise_e, spec.adc_noise_e / gain))
+    def read_noise_e(self, gain: float, conversion: Conversion = "auto") -> float:
+        """Temporal noise of the dark of one photosite of this unit, rows' noise included, in e-."""
+        row_e = self._read_scale * self.spec.at(gain, conversion).row_noise_e
+        return float(np.hypot(self._photosite_noise_e(gain, conversion), row_e))
 
     def dark_rate_e_s(self, temperature_c: float) -> float:
         """Dark current of one photosite."""
-        return self.spec.dark_current_e_s * 2.0 ** (
-            (temperature_c - 25.0) / self.spec.dark_doubling_c
-        )
+        return self.spec.dark_current_e_s * self._warmth(temperature_c)
 
     def expose(
         self, light: Light, shot: Shot, out: UInt8Array, rows: tuple[int, int] | None = None
@@ -202,33 +267,32 @@ class Sensor:
 
         Raises
         ------
-        SettingError : a bit depth that the sensor lacks, or an ``out`` of another size
+        SettingError : a bit depth or a conversion gain that the sensor lacks, or an ``out`` of
+            another size
         """
         if shot.bits not in self.spec.bits:
             raise SettingError("bits", shot.bits, f"one of {self.spec.bits}", "sensor")
         preview = not isinstance(light, CompactLight) and light.ndim == 3
         height, width = light.shape[-2:]
+        side = 1
         if preview:
-            cell = 4 if out.shape[0] == 4 * height else 2
-            height, width = cell * height, cell * width
+            side = 4 if out.shape[0] == 4 * height else 2
+            height, width = side * height, side * width
         row_bytes = bayer_format(self.spec.cfa, shot.bits, packed=True).row_bytes(width)
         if out.shape != (height, row_bytes):
             raise SettingError("frame buffer", out.shape, f"({height}, {row_bytes})", "sensor")
-        first, end = rows or (0, height)
         planes = np.array([[_PLANE[c] for c in row] for row in self.spec.cfa], np.int64)
         factors = (self._qe[planes] * shot.exposure_s).astype(np.float32)
-        common = (
-            first, end, *shot.origin, self._normal, self._keys(shot), self._model(shot), shot.bits,
-            np.empty(width, np.float32), np.empty(width, np.uint16), out,
-        )  # fmt: skip
+        key = np.uint64(frame_key(self.seed, shot.key))
+        place = _kernels.Place(*(rows or (0, height)), *shot.origin, key, shot.bits)
+        common = (place, self._model(shot), self._fixed_for(shot, width), out)
         if isinstance(light, CompactLight):
             factors *= np.float32(light.per_code**2)
             _kernels.read_compact(light.codes, factors, *common)
         elif preview:
-            _kernels.read_preview(light, planes, factors, *common)
+            _kernels.read_preview(light, planes, factors, side, *common)
         else:
             _kernels.read_map(light, factors, *common)
-        self._add_defects(shot, width, (first, end), out)
 
     def expose_all(self, light: Light, shot: Shot) -> UInt8Array:
         """The whole frame as packed bytes (height, row bytes), in the calling thread."""
@@ -240,57 +304,100 @@ class Sensor:
             self.expose(light, shot, out, rows)
         return out
 
-    def _dn_per_electron(self, shot: Shot) -> float:
-        """Of an electron of the sum of a block."""
-        depth = 2.0 ** (shot.bits - 12)
-        return self.spec.dn_per_electron * depth * shot.gain / BINNING[shot.readout] ** 2
+    def _warmth(self, temperature_c: float) -> float:
+        """Dark current, relative to that at 25 degrees C."""
+        return 2.0 ** ((temperature_c - 25.0) / self.spec.dark_doubling_c)
 
-    def _keys(self, shot: Shot) -> npt.NDArray[np.uint64]:
-        fixed = [frame_key(self.seed, shot.readout, kind) for kind in ("prnu", "dsnu")]
-        return np.array([frame_key(self.seed, shot.key), *fixed], np.uint64)
+    def _photosite_noise_e(self, gain: float, conversion: Conversion) -> float:
+        """Temporal noise of the dark that photosites do not share."""
+        at = self.spec.at(gain, conversion)
+        parts = (at.read_noise_e, at.reset_residual_e, self.spec.adc_noise_e / gain)
+        return self._read_scale * float(np.linalg.norm(parts))
 
-    def _model(self, shot: Shot) -> FloatArray:
-        side = BINNING[shot.readout]
+    def _model(self, shot: Shot) -> _kernels.Model:
+        spec, side = self.spec, BINNING[shot.readout]
+        at = spec.at(shot.gain, shot.conversion)
         n = side * side
         depth = 2.0 ** (shot.bits - 12)
-        per_electron = self._dn_per_electron(shot)
-        return np.array(
-            [
-                self._noise,
-                n * self.read_noise_e(shot.gain) ** 2,
-                self._prnu / side,
-                # the pattern of an average of n, in DN: n electrons of the sum are one of each
-                self._dsnu / side * n * per_electron,
-                n * self.spec.full_well_e,
-                per_electron,
-                self._black * depth + 0.5,
-                self.white_level(shot.bits),
-                n * self.dark_rate_e_s(shot.temperature_c) * shot.exposure_s,
-            ],
-            np.float32,
+        per_electron = spec.dn_per_electron * depth * shot.gain
+        noise_e = self._photosite_noise_e(shot.gain, shot.conversion)
+        row_e = self._read_scale * at.row_noise_e
+        f32 = np.float32
+        # averages of n photosites, of which `side` lie in a row and in a column
+        return _kernels.Model(
+            noise=self._kind,
+            read_variance=f32(n * noise_e**2),
+            prnu=f32(spec.prnu / side),
+            dsnu_dn=f32(at.dsnu_e * per_electron / side),
+            row_dn=f32(row_e * per_electron / side**0.5),
+            column_dn=f32(at.column_offset_e * per_electron),
+            well_e=f32(n * at.full_well_e),
+            bend=f32(spec.nonlinearity / (n * at.full_well_e)),
+            dn_per_electron=f32(per_electron / n),
+            black_dn=f32(self._black * depth + 0.5),
+            white_dn=f32(self.white_level(shot.bits)),
+            dark_e=f32(n * self.dark_rate_e_s(shot.temperature_c) * shot.exposure_s),
+            seconds=f32(self._warmth(shot.temperature_c) * shot.exposure_s),
         )
 
-    def _add_defects(self, shot: Shot, width: int, rows: tuple[int, int], out: UInt8Array) -> None:
-        if not len(self._defects):
-            return
-        block = 2 * BINNING[shot.readout]
-        place = 2 * (self._defects // block) + (self._defects & 1) - np.array(shot.origin)
-        x, y = place[:, 0], place[:, 1]
-        here = (x >= 0) & (x < width) & (y >= rows[0]) & (y < rows[1])
-        if here.any():
-            rate = self._defect_rate * 2.0 ** (
-                (shot.temperature_c - 25.0) / self.spec.dark_doubling_c
-            )
-            extra = (rate * shot.exposure_s * self._dn_per_electron(shot)).astype(np.float32)
-            _kernels.add_defects(
-                x[here], y[here], extra[here], shot.bits, self.white_level(shot.bits), out
-            )
+    def _fixed_for(self, shot: Shot, width: int) -> _kernels.Fixed:
+        """What is fixed in a readout, for frames that end within its columns or beyond them."""
+        fixed = self._fixed.get(shot.readout)
+        if fixed is None:
+            fixed = self._fixed[shot.readout] = self._make_fixed(shot.readout)
+        end = shot.origin[0] + width
+        if end > fixed.columns.size:
+            fixed = fixed._replace(columns=np.resize(fixed.columns, _whole_segments(end)))
+        return fixed
+
+    def _make_fixed(self, readout: Readout) -> _kernels.Fixed:
+        side = BINNING[readout]
+        pixel = np.arange(_whole_segments(self.size(readout)[0]))
+        photosite = 2 * side * (pixel // 2) + pixel % 2
+        together = np.arange(0, 2 * side, 2)
+        columns = self._columns.take(photosite[:, None] + together, mode="wrap").mean(1)
+        place = 2 * (self._defects // (2 * side)) + (self._defects & 1)
+        order = np.lexsort((place[:, 0], place[:, 1]))
+        return _kernels.Fixed(
+            normal=_normal_table(),
+            key=np.uint64(frame_key(self.seed, readout, "pattern")),
+            columns=columns.astype(np.float32),
+            hot_x=np.ascontiguousarray(place[order, 0]),
+            hot_y=np.ascontiguousarray(place[order, 1]),
+            hot_rate=self._defect_rate[order].astype(np.float32),
+        )
+
+
+def _whole_segments(count: int) -> int:
+    return -(-count // _kernels.SEGMENT) * _kernels.SEGMENT
 
 
 class IdealSensor(Sensor):
-    """The same call without noise, pattern, defects, dark current, tolerance: mean light in DN."""
+    """The same call for a sensor without a fault: mean light in DN, or with its photons' noise.
 
-    def __init__(self, spec: SensorSpec) -> None:
-        ideal = {"prnu": 0.0, "dsnu_e": 0.0, "defects_per_million": 0.0, "dark_current_e_s": 0.0}
-        super().__init__(msgspec.structs.replace(spec, tolerance=Tolerance(), **ideal), 0)
-        self._noise = 0.0
+    No read noise, dark current, pattern, hot photosite, bend or tolerance; the quantum efficiency,
+    wells, gain and converter are those of ``spec``.
+
+    Parameters
+    ----------
+    shot_noise : whole electrons, Poisson numbers; False for the mean itself
+    """
+
+    def __init__(self, spec: SensorSpec, seed: int = 0, *, shot_noise: bool = True) -> None:
+        high = spec.high_conversion_gain
+        if high is not None:
+            high = ConversionGain(
+                from_gain=high.from_gain, full_well_e=high.full_well_e, read_noise_e=0.0
+            )
+        none = dict.fromkeys(
+            (
+                "nonlinearity", "read_noise_e", "adc_noise_e", "reset_residual_e", "row_noise_e",
+                "column_offset_e", "dark_current_e_s", "prnu", "dsnu_e", "defects_per_million",
+            ),
+            0.0,
+        )  # fmt: skip
+        ideal = msgspec.structs.replace(
+            spec, tolerance=Tolerance(), high_conversion_gain=high, **none
+        )
+        super().__init__(ideal, seed)
+        self._kind = _kernels.SHOT_NOISE if shot_noise else _kernels.NO_NOISE

@@ -14,7 +14,7 @@ def warm() -> Iterator[str]:
     spec = SensorSpec(
         width=16, height=16, pitch_um=1.0, full_well_e=1000.0, dn_per_electron=1.0, black_dn=64.0,
         read_noise_e=1.0, adc_noise_e=1.0, dark_current_e_s=0.0, dark_doubling_c=6.0, prnu=0.0,
-        dsnu_e=0.0, defects_per_million=20000.0, base_iso=100.0, gain_max=1.0, exposure_min_s=1e-4,
+        dsnu_e=0.0, defects_per_million=20000.0, gain_max=1.0, exposure_min_s=1e-4,
         exposure_max_s=1.0, bits=(12, 14),
     )  # fmt: skip
     sensor, shot = Sensor(spec), Shot(exposure_s=0.01)

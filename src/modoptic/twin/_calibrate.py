@@ -65,7 +65,7 @@ def measure_calibration(
     try:
         progress("dark level and defects", 0.0)
         black, defects = _darks(twin)
-        dark_pairs = {gain: _dark_pair(twin, gain) for gain in _gains(twin.info)}
+        dark_pairs = {gain: _dark_pair(twin, gain) for gain in _gains(twin)}
         progress("noise", 0.3)
         luminance = _luminance(twin)
         noise = tuple(_noise(twin, gain, dark_pairs[gain]) for gain in dark_pairs)
@@ -95,8 +95,13 @@ def _shoot(twin: Twin, settings: Settings) -> UInt16Image:
     return Frame(meta, memoryview(data)).mosaic()
 
 
-def _gains(info: CameraInfo) -> list[float]:
-    return [gain for gain in _GAINS if gain <= info.gain_max]
+def _gains(twin: Twin) -> list[float]:
+    """Gains that noise is measured at; on both sides of where the conversion gain changes."""
+    gains = {gain for gain in _GAINS if gain <= twin.info.gain_max}
+    high = twin.definition.sensor.high_conversion_gain
+    if high is not None:
+        gains |= {max(high.from_gain * (1.0 - 1e-6), 1.0), high.from_gain}
+    return sorted(gains)
 
 
 def _middle(info: CameraInfo, side: int) -> tuple[int, int, int, int]:
@@ -138,7 +143,7 @@ def _luminance(twin: Twin) -> float:
     info = twin.info
     settings = Settings(readout="full", region=_middle(info, 512), f_number=4.0)
     # at the highest gain still the darkest level, wide open still the shading
-    shortest = info.exposure_min_s * max(0.6 * max(_gains(info)) / _LEVELS[0], 30.0)
+    shortest = info.exposure_min_s * max(0.6 * max(_gains(twin)) / _LEVELS[0], 30.0)
     longest = max(info.exposure_max_s / (4.0 * max(_LEVELS)), shortest)
     luminance = 100.0
     for _ in range(12):

@@ -13,9 +13,14 @@ import numpy as np
 from modoptic.errors import FileError, SettingError
 from modoptic.frame import Readout
 from modoptic.optics import IdealLens, Lens, SpectralResponse, TracedLens
+from modoptic.scenes import WAVELENGTHS_NM, illuminant, luminance
 from modoptic.sensor import BINNING, SensorSpec
 from modoptic.source import CameraInfo, ReadoutMode, StartUp
 
+_HIGH = "sensor.high_conversion_gain"
+_LEAST_READ_E = 0.5
+_ISO_STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0)
+"""A decade of the speeds that cameras are marked with, a third of a stop apart."""
 _FOLDER = resources.files("modoptic.twin").joinpath("definitions")
 
 
@@ -134,18 +139,26 @@ def _check(d: Definition, where: str) -> None:
         "sensor.full_well_e": s.full_well_e,
         "sensor.dn_per_electron": s.dn_per_electron,
         "sensor.dark_doubling_c": s.dark_doubling_c,
-        "sensor.base_iso": s.base_iso,
         "sensor.exposure_min_s": s.exposure_min_s,
         **{f"readout.{n}.readout_s": t.readout_s for n, t in d.readout.items()},
         **{f"readout.{n}.frame_rate_max": t.frame_rate_max for n, t in d.readout.items()},
     }
+    noise = ("read_noise_e", "reset_residual_e", "row_noise_e", "column_offset_e", "dsnu_e")
     not_negative = {
         f"sensor.{name}": getattr(s, name)
         for name in (
-            "black_dn", "read_noise_e", "adc_noise_e", "dark_current_e_s", "prnu", "dsnu_e",
+            "black_dn",
+            "adc_noise_e",
+            "dark_current_e_s",
+            "prnu",
             "defects_per_million",
+            *noise,
         )
-    }  # fmt: skip
+    }
+    high = s.high_conversion_gain
+    if high is not None:
+        not_negative |= {f"{_HIGH}.{name}": getattr(high, name) for name in noise}
+        positive[f"{_HIGH}.full_well_e"] = high.full_well_e
     ranges: dict[str, tuple[float, float, float]] = {
         "f_number_max": (d.f_number_max, d.f_number_min, 1e3),
         "focus_min_m": (d.focus_min_m, 0.0, 1e3),
@@ -154,6 +167,7 @@ def _check(d: Definition, where: str) -> None:
         "lens.wavefront": (d.lens.wavefront, 0.0, 100.0),
         "sensor.diffusion_um": (s.diffusion_um, 0.0, 10.0),
         "sensor.gain_max": (s.gain_max, 1.0, 1e6),
+        "sensor.nonlinearity": (s.nonlinearity, 0.0, 0.1),
         "sensor.exposure_max_s": (s.exposure_max_s, s.exposure_min_s, 86400.0),
         "tolerance.focal_length": (d.tolerance.focal_length, 0.0, 0.1),
         "sensor.tolerance.qe": (s.tolerance.qe, 0.0, 0.1),
@@ -165,6 +179,8 @@ def _check(d: Definition, where: str) -> None:
         },
         **{f"power_mw.{name}": (value, 0.0, 1e5) for name, value in d.power_mw.items()},
     }
+    if high is not None:
+        ranges[f"{_HIGH}.from_gain"] = (high.from_gain, 1.0, s.gain_max)
     faults = [
         *(
             f"{k} is {v}; it must be {low:g} to {high:g}"
@@ -184,8 +200,17 @@ def _check(d: Definition, where: str) -> None:
         faults.append("sensor.bits leave nothing to set")
     if s.width <= 0 or s.height <= 0 or s.width % 16 or s.height % 8 or s.width * s.height > 4e8:
         faults.append("sensor.width must be a multiple of 16, height of 8, at most 400 MP in all")
-    if s.read_noise_e < 1.0:
-        faults.append("sensor.read_noise_e is less than 1 e-, which the noise model cannot tell")
+    if high is not None and high.full_well_e > s.full_well_e:
+        faults.append(f"{_HIGH}.full_well_e is more than sensor.full_well_e; it must be less")
+    if s.black_dn >= 4095:
+        faults.append(f"sensor.black_dn is {s.black_dn}; the 12 bit converter ends at 4095")
+    modes = {"sensor": s} if high is None else {"sensor": s, _HIGH: high}
+    faults += [
+        f"{k}.read_noise_e is {v.read_noise_e}; it must be {_LEAST_READ_E} or more, below which "
+        "the noise model cannot tell whole electrons"
+        for k, v in modes.items()
+        if v.read_noise_e < _LEAST_READ_E
+    ]
     if sorted("".join(s.cfa)) != sorted("RGGB") or any(len(row) != 2 for row in s.cfa):
         faults.append('sensor.cfa must be a Bayer pattern such as ["RG", "GB"]')
     if set(d.readout) != set(BINNING):
@@ -219,6 +244,28 @@ def spectral_response(definition: Definition) -> SpectralResponse:
     return SpectralResponse(
         values[:, 0], np.ascontiguousarray(relative * definition.response.peak_qe)
     )
+
+
+def saturation_speed(definition: Definition) -> float:
+    """ISO speed by saturation, 78 / H_sat, at gain 1 and in daylight (ISO 12232:2019).
+
+    H_sat is the exposure in lx s, in the plane of the sensor, that brings the first of the colours
+    to the end of its output, in the light of D55.
+    """
+    sensor, response = definition.sensor, spectral_response(definition)
+    daylight = illuminant("D55")
+    electrons_per_um2 = response.electrons(WAVELENGTHS_NM, daylight).max() * 1e-12
+    lux = luminance(daylight)  # of any light: radiance is to luminance as irradiance to lx
+    saturation_per_um2 = sensor.saturation_e() / sensor.pitch_um**2
+    return 78.0 * float(electrons_per_um2) / (saturation_per_um2 * lux)
+
+
+def base_iso(definition: Definition) -> float:
+    """The ISO at gain 1: `saturation_speed` as cameras mark it, the nearest third of a stop."""
+    speed = saturation_speed(definition)
+    decade = 10.0 ** math.floor(math.log10(speed))
+    steps = [step * decade for step in (*_ISO_STEPS, 10.0)]
+    return min(steps, key=lambda step: abs(math.log(step / speed)))
 
 
 def lens_of(definition: Definition) -> Lens:
@@ -262,7 +309,7 @@ def camera_info(definition: Definition, serial: str) -> CameraInfo:
         f_number_min=d.f_number_min,
         f_number_max=d.f_number_max,
         focus_min_m=d.focus_min_m,
-        base_iso=s.base_iso,
+        base_iso=base_iso(d),
         gain_max=s.gain_max,
         exposure_min_s=s.exposure_min_s,
         exposure_max_s=s.exposure_max_s,

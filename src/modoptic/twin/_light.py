@@ -42,13 +42,16 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     """Where the pixels of a window lie.
 
     A pixel of a binned readout is the average of photosites of one colour that lie two apart; it
-    sits at their middle and gathers the light of all of them.
+    sits at their middle and gathers the light of all of them. So do the sums in charge of ``bin2``;
+    ``bin4`` averages those once more, as numbers, which the module weights so that its pixels lie
+    evenly, as every finder takes them to.
     """
     side = BINNING[window.readout]
+    even = window.readout == "bin4"
 
     def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
         i = np.arange(first, first + count)
-        photosite = 2 * side * (i // 2) + i % 2 + (side - 1)
+        photosite = side * i + (side - 1) / 2 if even else 2 * side * (i // 2) + i % 2 + side - 1
         return np.asarray((photosite - (photosites - 1) / 2) * spec.pitch_um, np.float64)
 
     return SampleGrid(
@@ -108,13 +111,18 @@ class LightMaps:
 
     def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
         spec, side = self._spec, BINNING["bin4"]
+        light = self._renderer.preview(lens, *self._view(coarseness))
+        light *= np.float32(side * side * spec.pitch_um**2)
+        return light
+
+    def _view(self, coarseness: int) -> tuple[int, int, tuple[float, float]]:
+        """Width, height and extent of the finder's preview."""
+        spec, side = self._spec, BINNING["bin4"]
         width, height = spec.width // side // 2, spec.height // side // 2
         if width % coarseness or height % coarseness:
             coarseness = 1
         extent = (spec.width * spec.pitch_um, spec.height * spec.pitch_um)
-        light = self._renderer.preview(lens, width // coarseness, height // coarseness, extent)
-        light *= np.float32(side * side * spec.pitch_um**2)
-        return light
+        return width // coarseness, height // coarseness, extent
 
     def rest(self) -> None:
         """Nobody looks any more: stop computing what the finder would show."""
@@ -152,7 +160,9 @@ class LightMaps:
                 return self._resting is not resting or self._rendering.locked()
 
             try:
-                light = self._renderer.light(lens, sample_grid(self._spec, window), cancel=moved)
+                light = self._renderer.light(
+                    lens, sample_grid(self._spec, window), seen=self._view(1), cancel=moved
+                )
             except CancelledError:
                 continue
             with self._lock:

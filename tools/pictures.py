@@ -233,10 +233,6 @@ def _pair(name: str, pair: list[tuple[str, Picture]], at: tuple[int, int]) -> No
     keep_jpeg(side_by_side(part), f"{name}-detail.jpg")
 
 
-CHART_CORNERS = ("714,624", "1250,614", "1258,922", "702,930")
-"""Middles of the corner patches in the chart photo."""
-
-
 def measure() -> None:
     """Pages of ``modoptic measure``: colours of a real camera, distortion of the twin's lens."""
     from playwright.sync_api import sync_playwright
@@ -249,7 +245,7 @@ def measure() -> None:
         chart, grid = DATA / "raw" / "tinydng_colorchart.dng", folder / "distortion-grid.dng"
         shot = ("--scene", "distortion-grid", "--aperture", "5.6", "--size", "finder")
         kinds = {
-            "color": [str(chart), "--corners", *CHART_CORNERS, "--reference", "before-2014"],
+            "color": [str(chart), "--reference", "before-2014"],
             "distortion": [str(grid)],
         }
         assert cli.main(["shoot", *shot, "-o", str(grid)]) == 0
@@ -259,7 +255,7 @@ def measure() -> None:
         for kind, arguments in kinds.items():
             html, picture = folder / f"{kind}.html", folder / f"measure-{kind}.png"
             assert cli.main(["measure", kind, *arguments, "--report", str(html)]) == 0
-            page = browser.new_page(viewport={"width": 1120, "height": 1250})
+            page = browser.new_page(viewport={"width": 1120, "height": 1470})
             page.goto(html.as_uri())
             page.screenshot(path=picture)
             keep_png(picture, picture.name)

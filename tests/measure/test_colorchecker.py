@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from modoptic.errors import SettingError
 from modoptic.measure import (
@@ -16,6 +17,7 @@ from modoptic.measure import (
     colorchecker_lab,
     compare_colors,
     delta_e_2000,
+    find_colorchecker,
     fit_color_matrix,
     homography,
     lab_to_xyz,
@@ -161,3 +163,59 @@ def test_a_real_chart_of_a_real_camera(data_dir: Path) -> None:
         found.mean @ fit_color_matrix(found.mean, lab).T, lab, match_exposure=True
     )
     assert fitted.delta_e_2000.mean() < 5.0
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_a_chart_is_found_by_itself(turns: int, noise: float) -> None:
+    colors = lab_to_xyz(colorchecker_lab()) @ CAMERA.T
+    picture = chart_picture(colors)
+    picture += noise * np.random.default_rng(3).standard_normal(picture.shape)
+    corners, (height, width) = CORNERS.copy(), picture.shape[:2]
+    for _ in range(turns):
+        corners = np.stack([corners[:, 1], width - 1 - corners[:, 0]], 1)
+        height, width = width, height
+    found = find_colorchecker(color_planes(np.rot90(picture, turns)))
+    np.testing.assert_allclose(found, corners, atol=3.0)
+
+
+def test_what_is_not_surely_a_chart_is_not_found() -> None:
+    rng = np.random.default_rng(4)
+    pictures = (
+        rng.uniform(0, 1, (280, 400, 3)),
+        np.full((280, 400, 3), 0.5),
+        # squares in rows and columns, of other colours
+        chart_picture(rng.uniform(0.02, 0.9, (24, 3))),
+        chart_picture(np.repeat(np.linspace(0.9, 0.02, 24)[:, None], 3, 1)),
+    )
+    for picture in pictures:
+        with pytest.raises(SettingError, match="not found"):
+            find_colorchecker(color_planes(picture))
+    with pytest.raises(SettingError, match="grey picture"):
+        find_colorchecker(color_planes(pictures[0][..., 0]))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("turns", [0, 1])
+def test_real_charts_are_found(turns: int, data_dir: Path) -> None:
+    raw = read_raw(data_dir / "raw" / "tinydng_colorchart.dng")
+    meta = raw.frame.meta
+    planes = color_planes(raw.frame.mosaic(), meta.cfa, black_level=meta.black_level)
+    np.testing.assert_allclose(find_colorchecker(planes), CANON_CORNERS, atol=5)
+    # a light booth, by a camera of which nothing is known; its last columns are junk
+    path = data_dir / "raw" / "InfiniteISP_ColorChecker_1920x1080_12bit_bggr.raw"
+    mosaic = np.fromfile(path, "<u2").reshape(1080, 1920)[2:, :1904]
+    cfa = (("BG", "GR"), ("GR", "BG"))[turns]
+    planes = color_planes(np.rot90(mosaic, turns), cfa, black_level=200.0)
+    corners = np.array([(569.0, 439), (1299, 443), (1282, 871), (581, 855)])
+    if turns:
+        corners = np.stack([corners[:, 1], 1903 - corners[:, 0]], 1)
+    np.testing.assert_allclose(find_colorchecker(planes), corners, atol=6)
+
+
+@pytest.mark.data
+def test_no_chart_is_found_in_photographs_without_one(data_dir: Path) -> None:
+    for number in range(1, 25, 3):
+        picture = np.asarray(Image.open(data_dir / "kodak" / f"kodim{number:02d}.png"))
+        with pytest.raises(SettingError, match="not found"):
+            find_colorchecker(color_planes((picture / 255.0) ** 2.2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 examples:
   modoptic measure sfr edge.dng --box 640,300,120,180 --pitch 3.76
-  modoptic measure color chart.jpg --corners 210,190 880,196 876,620 206,612 --report chart.html
+  modoptic measure color chart.jpg --report chart.html
   modoptic measure noise --dark d1.dng d2.dng a1.dng a2.dng b1.dng b2.dng c1.dng c2.dng
   modoptic measure shading flat.dng
   modoptic measure distortion grid.dng
@@ -65,12 +66,21 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "measure",
         help="measure a camera by its frames: sharpness, colour, noise, lens",
-        description="Measure a camera by its frames. Each kind wants a photo of something of its "
-        "own; what the frames do not tell is said to be not measurable.",
+        description=textwrap.fill(
+            "Measure a camera by its frames. Each kind wants a photo of something of its own; what "
+            "the frames do not tell is said to be not measurable.",
+            78,
+        ),
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = parser.add_subparsers(metavar="KIND", dest="kind", required=True)
+    kinds = parser.add_subparsers(metavar="KIND", dest="kind")
+
+    def teach(_args: argparse.Namespace) -> int:
+        parser.print_help()
+        return 2
+
+    parser.set_defaults(run=teach)
     _add_sfr(kinds)
     _add_texture(kinds)
     _add_color(kinds)
@@ -88,7 +98,7 @@ def _kind(
     parser = kinds.add_parser(
         name,
         help=words,
-        description=description,
+        description=textwrap.fill(description, 78),
         epilog="examples:\n" + examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -183,17 +193,17 @@ def _add_texture(kinds: Commands) -> None:
 def _add_color(kinds: Commands) -> None:
     parser = _kind(
         kinds, "color", "colour accuracy from a ColorChecker of 24 patches",
-        "Photograph a ColorChecker Classic in even light and give the middles of its four corner "
-        "patches, begun anywhere: dark skin, bluish green, black, white. A finished picture is "
-        "compared as it is; a raw by the file's matrix, balanced on the chart's own greys, and by "
-        "the best matrix there is.",
-        "  modoptic measure color chart.jpg --corners 210,190 880,196 876,620 206,612\n"
+        "Photograph a ColorChecker Classic in even light. It is looked for; where it is not found, "
+        "give the middles of its four corner patches, begun anywhere: dark skin, bluish green, "
+        "black, white. A finished picture is compared as it is; a raw by the file's matrix, "
+        "balanced on the chart's own greys, and by the best matrix there is.",
+        "  modoptic measure color chart.jpg --report chart.html\n"
         "  modoptic measure color chart.dng --corners 714,624 1250,614 1258,922 702,930 \\\n"
         "      --reference before-2014 --report chart.html",
     )  # fmt: skip
     parser.add_argument(
-        "--corners", type=_POINT, nargs=4, required=True, metavar="X,Y",
-        help="middles of the four corner patches",
+        "--corners", type=_POINT, nargs=4, metavar="X,Y",
+        help="middles of the four corner patches (default: the chart is looked for)",
     )  # fmt: skip
     parser.add_argument(
         "--reference",
@@ -566,19 +576,27 @@ def _one(frame: _Input) -> Codes:
 def _color(args: argparse.Namespace, names: list[str], phase: Phase) -> Report:
     import numpy as np
 
-    from modoptic.measure import color_report, measure_colorchecker, srgb_to_xyz_d50
+    from modoptic.measure import (
+        color_report,
+        find_colorchecker,
+        measure_colorchecker,
+        srgb_to_xyz_d50,
+    )
 
     phase("reading", 0.0)
     frame = _read(names[0], args)
     planes = _planes(frame)
     phase("measuring", 0.4)
-    patches, _ = measure_colorchecker(planes, args.corners, fill=args.fill)
+    corners = find_colorchecker(planes) if args.corners is None else args.corners
+    patches, quads = measure_colorchecker(planes, corners, fill=args.fill)
+    middles = quads.mean(axis=1)[[0, 5, 23, 18]]
+    where = "corner patches at " + " ".join(f"{x:.0f},{y:.0f}" for x, y in middles)
     lab, source = _reference(args.reference)
     to_xyz = srgb_to_xyz_d50(np.eye(3)).T
     if frame.finished:
         return color_report(
             patches, lab, renderings={"as it is": to_xyz}, reference=source,
-            about=_about(frame), neutral=(1.0, 1.0, 1.0), exposures=(False, True),
+            about=_about(frame, where), neutral=(1.0, 1.0, 1.0), exposures=(False, True),
         )  # fmt: skip
     grey = patches.mean[19:23].sum(axis=0)
     balance = np.diag(grey[1] / grey) / (planes.saturation or 1.0)
@@ -594,7 +612,7 @@ def _color(args: argparse.Namespace, names: list[str], phase: Phase) -> Report:
         matrix = camera_to_srgb(colors, [float(v) for v in grey / grey[1]])
         renderings["file's matrix"] = to_xyz @ matrix @ balance
     return color_report(
-        patches, lab, renderings=renderings, reference=source, about=_about(frame),
+        patches, lab, renderings=renderings, reference=source, about=_about(frame, where),
         neutral=None if frame.meta is None else frame.meta.as_shot_neutral, fitted=True,
     )  # fmt: skip
 

@@ -34,6 +34,7 @@ from modoptic.measure._emva import (
     emva1288,
     nonuniformity,
 )
+from modoptic.measure._find_chart import find_colorchecker
 from modoptic.measure._geometry import Distortion, LateralColor, distortion, lateral_color
 from modoptic.measure._glare import Glare, veiling_glare
 from modoptic.measure._noise import (
@@ -135,6 +136,7 @@ __all__ = [
     "emva_report",
     "engineering_dynamic_range",
     "find_cells",
+    "find_colorchecker",
     "find_lattice",
     "find_points",
     "fit_color_matrix",

@@ -87,7 +87,9 @@ def find_cells(plane: npt.NDArray[np.generic]) -> FloatArray:
     return _enough(centers[:, ::-1])
 
 
-def lattice(points: FloatArray, middle: tuple[float, float]) -> Lattice:
+def lattice(
+    points: FloatArray, middle: tuple[float, float], *, least: int = _LEAST_POINTS
+) -> Lattice:
     """Which column and row each point belongs to; points off the lattice are left out.
 
     Begins at the point nearest to ``middle`` and goes from neighbour to neighbour, so that
@@ -95,7 +97,7 @@ def lattice(points: FloatArray, middle: tuple[float, float]) -> Lattice:
 
     Raises
     ------
-    SettingError : fewer than 12 points lie on one lattice
+    SettingError : fewer than ``least`` points lie on one lattice
     """
     tree = spatial.KDTree(points)
     first = int(tree.query(middle)[1])
@@ -123,8 +125,8 @@ def lattice(points: FloatArray, middle: tuple[float, float]) -> Lattice:
                 (0.5 * (right + seen), down) if di else (right, 0.5 * (down + seen))
             )  # fmt: skip
             queue.append(m)
-    if len(queue) < _LEAST_POINTS:
-        raise SettingError("chart", f"{len(queue)} points in rows", "12 or more, evenly spaced")
+    if len(queue) < least:
+        raise SettingError("chart", f"{len(queue)} points in rows", f"{least} or more, evenly set")
     return Lattice(points[queue], np.array([index[n] for n in queue], np.int64))
 
 
@@ -185,7 +187,7 @@ def _points_are_dark(image: Plane) -> bool:
 
 def _blobs(image: Plane) -> tuple[npt.NDArray[np.int32], list[tuple[slice, slice]], FloatArray]:
     """What is brighter than half way from the ground to the top of its neighbourhood."""
-    smooth = ndimage.uniform_filter(image, 3)
+    smooth = np.asarray(ndimage.uniform_filter(image, 3), np.float32)
     rows, columns = (max(1, min(_TILES, n // 32)) for n in image.shape)
     down = np.linspace(0, image.shape[0], rows + 1).astype(int)
     across = np.linspace(0, image.shape[1], columns + 1).astype(int)
@@ -205,7 +207,7 @@ def _blobs(image: Plane) -> tuple[npt.NDArray[np.int32], list[tuple[slice, slice
             "chart", f"contrast {contrast:.3g}, noise {noise:.3g}", "points or lines that stand out"
         )
     factors = image.shape[0] / rows, image.shape[1] / columns
-    half = ndimage.zoom(0.5 * (top + ground), factors, order=1)
+    half = np.asarray(ndimage.zoom(0.5 * (top + ground), factors, order=1), np.float64)
     labels, boxes = labelled(smooth > half)
     area = np.bincount(labels.ravel(), minlength=len(boxes) + 1)[1:].astype(np.float64)
     height, width = image.shape

@@ -58,7 +58,7 @@ class SnrCurve:
             return Figure(None, float(self.signal[-1]), None, why)
         k = int(above[0])
         if k == 0:
-            why = f"{ratio[0]:.3g} at the darkest step already"
+            why = f"the ratio is {ratio[0]:.3g} at the darkest step already"
             return Figure(None, None, float(self.signal[0]), why)
         x, y = np.log(self.signal[k - 1 : k + 1]), np.log(ratio[k - 1 : k + 1])
         slope = float((y[1] - y[0]) / (x[1] - x[0]))

@@ -23,7 +23,7 @@ h2{font-size:17px;font-weight:650;margin:36px 0 10px}
 .about{color:var(--soft);margin:0 0 24px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:7px 14px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:600;color:var(--soft);font-size:13px}td.n,th.n{text-align:right}
+th{font-weight:600;color:var(--soft);font-size:13px;white-space:nowrap}td.n,th.n{text-align:right}
 td.v{font-weight:600;white-space:nowrap}td.q,.note{color:var(--soft)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr));gap:18px;
 align-items:start}

@@ -494,15 +494,18 @@ def _transfer_values(
     except SettingError:
         why = "fewer than 3 pairs of frames below 70 % of saturation"
         return [Value(f"gain, {name}", Figure(None, why=why), "DN/e-")]
+    gain = found.dn_per_electron
     values = [
-        Value(f"gain, {name}", found.dn_per_electron, "DN/e-"),
+        Value(f"gain, {name}", gain, "DN/e-"),
         Value(f"read noise, {name}", found.read_noise_e, "e-", "temporal, without rounding"),
     ]
     if max(lit, key=lambda p: p.mean).variance >= max(p.variance for p in lit):
         why = "the brightest pair is not beyond saturation"
         low = found.saturation_e
         return [*values, Value(f"full well, {name}", Figure(None, low, None, why), "e-")]
-    values.append(Value(f"full well, {name}", found.saturation_e, "e-", "to the next step"))
+    after = min(p.mean for p in lit if (p.mean - dark.mean) / gain > found.saturation_e)
+    full = Figure(found.saturation_e, found.saturation_e, (after - dark.mean) / gain)
+    values.append(Value(f"full well, {name}", full, "e-", "between two steps"))
     if found.read_noise_e > 0:
         engineering = engineering_dynamic_range(found.saturation_e, found.read_noise_e)
         values.append(

@@ -184,6 +184,9 @@ def test_colours_of_a_real_raw(
     found = measure(
         capsys, "color", path, "--corners", *corners, "--reference", "before-2014", "--report", page
     )
+    by_itself = measure(capsys, "color", path, "--reference", "before-2014")
+    for name in ("CIEDE2000, mean (file's matrix)", "CIEDE2000, mean (best matrix)"):
+        assert by_itself[name]["value"] == pytest.approx(found[name]["value"], abs=0.1)
     assert found["CIEDE2000, mean (file's matrix)"]["value"] < 7
     best = found["CIEDE2000, mean (best matrix)"]["value"]
     assert best < 4 and best < found["CIEDE2000, mean (file's matrix)"]["value"]
@@ -217,6 +220,9 @@ def test_colours_of_a_finished_picture(tmp_path: Path, capsys: pytest.CaptureFix
     found = measure(
         capsys, "color", tmp_path / "chart.png", "--corners", "20,20", "220,20", "220,140", "20,140"
     )
+    # a chart that fills the frame is found, too
+    by_itself = measure(capsys, "color", tmp_path / "chart.png")
+    assert by_itself["CIEDE2000, mean (as it is)"] == found["CIEDE2000, mean (as it is)"]
     # cyan lies outside sRGB
     assert found["CIEDE2000, mean (as it is)"]["value"] < 0.5
     assert found["CIEDE2000, largest (as it is)"]["note"] == "cyan"
@@ -261,6 +267,26 @@ def test_text_for_people_and_faults_with_a_reason(
     assert "colour shading" in run.stdout and "not measurable" in run.stdout
     assert "missing.png" in run.stderr and "1 of 2 files" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+KINDS = (
+    "sfr", "texture", "color", "noise", "shading", "distortion", "lateral-color", "glare", "emva",
+)  # fmt: skip
+
+
+def test_every_kind_teaches_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["measure"]) == 2
+    shown = capsys.readouterr().out
+    for kind in KINDS:
+        assert f"    {kind}" in shown
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["measure", kind, "--help"])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        (examples,) = text.split("examples:\n")[1:]
+        commands = examples.replace("\\\n", " ").strip().splitlines()
+        for command in commands:
+            cli._parser().parse_args(command.split()[1:])  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def test_a_known_distortion_is_measured_from_lines(invert: bool) -> None:
     for r in (0.3, 0.6, 0.9):
         assert found.at(r) == pytest.approx(100 * (K[0] * r**2 + K[1] * r**4), abs=0.05)
     assert found.residual_px < 0.1
+    # crossings are followed to where the frame cuts the cells
+    assert found.reach > 0.9
     # which of both it is shows by itself
     assert len(find_lattice(color_planes(picture)).points) == len(chart_found.points)
 

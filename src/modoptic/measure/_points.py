@@ -276,20 +276,53 @@ def _crossings(image: Plane, cells: Lattice) -> Lattice:
     """Crossings of lines between cells: both lines are traced beside the crossing and met."""
     place = {(int(i), int(j)): p for (i, j), p in zip(cells.index, cells.points, strict=True)}
     sign = 1.0 if _lines_are_bright(image, cells) else -1.0
-    points: list[FloatArray] = []
-    index: list[tuple[int, int]] = []
+    found: dict[tuple[int, int], FloatArray] = {}
+    contrasts: list[float] = []
     for i, j in place:
         around = [place.get((i + di, j + dj)) for di, dj in ((0, 0), (1, 0), (1, 1), (0, 1))]
         four = [p for p in around if p is not None]
-        if len(four) < 4:
-            continue
-        crossing = _meet(image, np.stack(four), sign)
-        if crossing is not None:
-            points.append(crossing)
-            index.append((i, j))
-    if len(points) < _LEAST_POINTS:
-        raise SettingError("chart", f"{len(points)} crossings", "12 or more")
-    return Lattice(np.stack(points), np.array(index, np.int64))
+        met = _meet(image, np.stack(four), sign) if len(four) == 4 else None
+        if met is not None:
+            found[i, j] = met[0]
+            contrasts.append(met[1])
+    if len(found) < _LEAST_POINTS:
+        raise SettingError("chart", f"{len(found)} crossings", "12 or more")
+    _extend(image, found, sign, 0.3 * float(np.median(contrasts)))
+    return Lattice(np.stack(list(found.values())), np.array(list(found), np.int64))
+
+
+def _extend(
+    image: Plane, found: dict[tuple[int, int], FloatArray], sign: float, contrast: float
+) -> None:
+    """Go on beyond the whole cells, to crossings whose cells the frame's edge cuts."""
+    last = np.array(image.shape[::-1], np.float64) - 1.0
+    queue = list(found)
+    for i, j in queue:
+        here = found[i, j]
+        for di, dj in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+            place = (i + di, j + dj)
+            before, aside = found.get((i - di, j - dj)), found.get((i + dj, j + di))
+            other = found.get((i - dj, j - di))
+            if place in found or before is None or (aside is None and other is None):
+                continue
+            step = here - before
+            if aside is not None and other is not None:
+                cross = 0.5 * (aside - other)
+            else:
+                cross = aside - here if aside is not None else here - cast(FloatArray, other)
+            right, down = (step * di, cross) if di else (cross, step * dj)
+            middle = here + step
+            corners = middle + 0.5 * np.stack(
+                [-right - down, right - down, right + down, down - right]
+            )
+            if (corners < 0).any() or (corners > last).any():
+                continue
+            met = _meet(image, corners, sign)
+            if met is None or met[1] < contrast:
+                continue
+            if float(np.hypot(*(met[0] - middle))) < 0.2 * float(np.hypot(*step)):
+                found[place] = met[0]
+                queue.append(place)
 
 
 def _lines_are_bright(image: Plane, cells: Lattice) -> bool:
@@ -297,8 +330,8 @@ def _lines_are_bright(image: Plane, cells: Lattice) -> bool:
     return float(np.median(image[at[:, 1], at[:, 0]])) < float(image[::3, ::3].mean())
 
 
-def _meet(image: Plane, corners: FloatArray, sign: float) -> FloatArray | None:
-    """Where the lines meet within four cells' middles, clockwise from the upper left."""
+def _meet(image: Plane, corners: FloatArray, sign: float) -> tuple[FloatArray, float] | None:
+    """Where lines meet within four cells' middles, clockwise from the upper left; contrast."""
     size = 33
     unit = np.array([[-1.0, -1.0], [1, -1], [1, 1], [-1, 1]])
     matrix = homography(unit, corners)
@@ -313,22 +346,20 @@ def _meet(image: Plane, corners: FloatArray, sign: float) -> FloatArray | None:
     across = _trace(values[:, beside].T, axis)
     if down is None or across is None:
         return None
-    a, b = (
-        np.polyfit(axis[beside], down, 2)[::-1][:2],
-        np.polyfit(axis[beside], across, 2)[::-1][:2],
-    )
     # u = a0 + a1 v, v = b0 + b1 u near the crossing, where squares are small
-    x = (a[0] + a[1] * b[0]) / (1.0 - a[1] * b[1])
-    return project(matrix, np.array([x, b[0] + b[1] * x]))
+    _, a1, a0 = np.polyfit(axis[beside], down[0], 2)
+    _, b1, b0 = np.polyfit(axis[beside], across[0], 2)
+    x = (a0 + a1 * b0) / (1.0 - a1 * b1)
+    return project(matrix, np.array([x, b0 + b1 * x])), min(down[1], across[1])
 
 
-def _trace(profiles: FloatArray, axis: FloatArray) -> FloatArray | None:
-    """Place of the line in each profile: centroid about its top."""
-    ground = np.median(profiles, axis=1, keepdims=True)
-    height = profiles - ground
+def _trace(profiles: FloatArray, axis: FloatArray) -> tuple[FloatArray, float] | None:
+    """Place of the line in each profile, and its least height: centroid of its upper part."""
+    height = profiles - np.median(profiles, axis=1, keepdims=True)
     near = np.abs(axis) < 0.45
-    top = height[:, near].max(axis=1)
+    top = height[:, near].max(axis=1, keepdims=True)
     if not (top > 0).all() or float(np.min(top)) < 0.3 * float(np.median(top)):
         return None
-    weight = np.where(near, np.maximum(height, 0.0), 0.0)
-    return (weight @ axis) / weight.sum(axis=1)
+    # noise of the ground would draw the centroid to the middle
+    weight = np.where(near, np.maximum(height - 0.25 * top, 0.0), 0.0)
+    return (weight @ axis) / weight.sum(axis=1), float(top.min())

@@ -19,6 +19,7 @@ from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
 
 _MAPS_KEPT = 2  # 203 MB each at 100 MP
 _REGIONS_KEPT = 4
+_STOPS_WITHIN_S = 5.0
 _SETTLE_AFTER_S = 0.35
 """A lens that has not moved for so long rests."""
 
@@ -129,11 +130,20 @@ class LightMaps:
         with self._lock:
             self._resting = None
 
+    def close(self) -> None:
+        """Nobody will look again; waits for what is being computed, which stops at once."""
+        with self._lock:
+            self._settles = False
+            self._resting = None
+            settler = self._settler
+        if settler is not None:
+            settler.join(_STOPS_WITHIN_S)
+
     def _settle(self, lens: LensState) -> None:
         """Have the full model's light computed if the lens stays where it is."""
-        if not self._settles:
-            return
         with self._lock:
+            if not self._settles:
+                return
             if self._resting is None or self._resting[0] != lens:
                 self._resting = (lens, time.monotonic())
             if self._settler is None:

@@ -211,6 +211,7 @@ class Twin:
 
     def close(self) -> None:
         self.stop()
+        self._maps.close()
         with self._lens_lock:
             self._listeners.clear()
 

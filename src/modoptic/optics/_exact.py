@@ -9,7 +9,9 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from modoptic.bands import run_bands
 from modoptic.optics import _kernels
+from modoptic.optics._pupil import quick_size
 from modoptic.optics._sources import Bulbs, Cached, Direct, Lattice, SampleGrid, Surface
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
 
@@ -253,44 +255,45 @@ class ExactView:
 
     def _stamps(self, bulbs: Bulbs) -> list[_Stamp]:
         """Each lamp as its light falls on the samples."""
-        lamps, thin = bulbs.lamps, self.thin
-        away = lamps.position_m[:, 2] - thin.image_distance_m
-        found: list[_Stamp] = []
+        count = len(bulbs.channels)
+        found: list[_Stamp | None] = [None] * count
+
+        def work(first: int, end: int) -> None:
+            for n in range(first, end):
+                found[n] = self._stamp(bulbs, n)
+
+        run_bands(work, count, 1)
+        return [stamp for stamp in found if stamp is not None]
+
+    def _stamp(self, bulbs: Bulbs, n: int) -> _Stamp | None:
+        lamps, thin, step_um = bulbs.lamps, self.thin, self._step_um
         x0, y0, step = self._lattice.origin(0)
-        side_um = _CELL_UM
-        for n in range(away.size):
-            place = self.pupil.seen(lamps.position_m[n, :2] / away[n])
-            radius = max(float(lamps.radius_m[n] / away[n]), 1e-9)
-            inverse = float(1.0 / away[n])
-            row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
-            off_y = (place[1] - y0) / step - row
-            off_x = (place[0] - x0) / step - column
-            at_um = place * thin.image_distance_m * 1e6
-            cell = Cell(int(at_um[0] // side_um), int(at_um[1] // side_um), side_um)
-            disc_um = radius / step * self._step_um
-            span = self.spread.window(cell, inverse, self._step_um) + 2 * math.ceil(radius / step)
-            if not (
-                -span < row < self.grid.y_um.size + span
-                and -span < column < self.grid.x_um.size + span
-            ):
-                continue
-            kinds = tuple(
-                Kind(k.channel, k.x_um - off_x * self._step_um, k.y_um - off_y * self._step_um)
-                for k in self._kinds
-            )
-            kernels = self.spread.kernels(
-                cell, inverse, self._step_um, self._binning, kinds, disc_um=disc_um,
-                size=span + (span & 1), kept=_LAMP_KEPT,
-            )  # fmt: skip
-            light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
-            scale = light[[k.channel for k in kinds]].astype(np.float32)
-            # a lamp is so bright that a kernel's overshoot would count
-            np.maximum(kernels, 0.0, out=kernels)
-            kernels /= kernels.sum(axis=(1, 2), keepdims=True)
-            values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
-            reach = values.shape[1] // 2
-            found.append(_Stamp(row - reach, column - reach, values))
-        return found
+        away = float(lamps.position_m[n, 2] - thin.image_distance_m)
+        place = self.pupil.seen(lamps.position_m[n, :2] / away)
+        radius = max(float(lamps.radius_m[n] / away), 1e-9)
+        row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
+        off_y_um = ((place[1] - y0) / step - row) * step_um
+        off_x_um = ((place[0] - x0) / step - column) * step_um
+        at_um = place * thin.image_distance_m * 1e6
+        cell = Cell(int(at_um[0] // _CELL_UM), int(at_um[1] // _CELL_UM), _CELL_UM)
+        span = self.spread.window(cell, 1.0 / away, step_um) + 2 * math.ceil(radius / step)
+        height, width = self.grid.y_um.size, self.grid.x_um.size
+        if not (-span < row < height + span and -span < column < width + span):
+            return None
+        kinds = tuple(Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds)
+        kernels = self.spread.kernels(
+            cell, 1.0 / away, step_um, self._binning, kinds, disc_um=radius / step * step_um,
+            size=2 * quick_size(math.ceil(span / 2)), place_um=(float(at_um[0]), float(at_um[1])),
+            kept=_LAMP_KEPT,
+        )  # fmt: skip
+        light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
+        scale = light[[k.channel for k in kinds]].astype(np.float32)
+        # a lamp is so bright that a kernel's overshoot would count
+        np.maximum(kernels, 0.0, out=kernels)
+        kernels /= kernels.sum(axis=(1, 2), keepdims=True)
+        values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
+        reach = values.shape[1] // 2
+        return _Stamp(row - reach, column - reach, values)
 
 
 class _Stamp(NamedTuple):

@@ -202,7 +202,7 @@ class Pupil(ABC):
         grid = self._grid(radius_um, (float(turn[0]), float(turn[1])), spacing)
         frequency = np.asarray(fft.fftfreq(size, step_um), np.float64)
         lag = longest / (2.0 * step_um) / (self.sine * spacing)
-        padded = [_fast(n + math.ceil(min(lag, n)) + 1) for n in grid.opened.shape]
+        padded = [quick_size(n + math.ceil(min(lag, n)) + 1) for n in grid.opened.shape]
         wave = np.empty(padded, np.complex64)
         amount = self.defocus_um(inverse_depth)
         for n, k in enumerate(nodes):
@@ -319,7 +319,7 @@ class Pupil(ABC):
         return across, along
 
 
-def _fast(count: int) -> int:
+def quick_size(count: int) -> int:
     """A number of points at least so large whose transform is quick."""
     return cast(int, fft.next_fast_len(count))
 

@@ -120,17 +120,19 @@ class Spread:
         with self._lock:
             made = self._spectra.get(key)
         if made is None:
-            made = self._make(node, inverse_depth, step_um, size)
+            place = (_NODE_UM * node[0], _NODE_UM * node[1])
+            made = self._at(place, inverse_depth, step_um, size)
             with self._lock:
                 self._spectra[key] = made
         return made
 
-    def _make(
-        self, node: tuple[int, int], inverse_depth: float, step_um: float, size: int
+    def _at(
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
     ) -> ComplexArray:
+        """Transfer function in each channel at a place of the sensor."""
         pupil = self.pupil
-        radius = _NODE_UM * math.hypot(*node)
-        turn = np.array(node) / math.hypot(*node) if radius else np.array([0.0, 1.0])
+        radius = math.hypot(*place_um)
+        turn = np.array(place_um) / radius if radius else np.array([0.0, 1.0])
         waves = pupil.waves(inverse_depth)
         few = int(waves > _FEW_FROM_WAVES)
         nodes, weights = self._nodes[few], self._weights[few]
@@ -145,20 +147,25 @@ class Spread:
 
     def kernels(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
-        kinds: tuple[Kind, ...], *, disc_um: float = 0.0, size: int = 0, kept: float = _KEPT,
+        kinds: tuple[Kind, ...], *, disc_um: float = 0.0, size: int = 0,
+        place_um: tuple[float, float] | None = None, kept: float = _KEPT,
     ) -> FloatArray:  # fmt: skip
         """Taps by which samples of a lattice become the samples of each kind, (kinds, n, n), n odd.
 
         The lattice holds means over squares of its step. Tap [k, i, j] belongs to lattice point
         (i - n // 2, j - n // 2) as seen from the sample; each kernel adds up to 1. ``disc_um`` is
-        the radius of a disc that the point is.
+        the radius of a disc that the point is, ``place_um`` where it is seen, if not anywhere in
+        the cell.
         """
         size = size or self.window(cell, inverse_depth, step_um)
         if self.pupil.blur_um(inverse_depth) + 10.0 * self.pupil.thin.working_f_number < (
             _COARSE * step_um
         ):
             return np.ones((len(kinds), 1, 1), np.float32)
-        lens = self.spectrum(cell, inverse_depth, step_um, size)
+        if place_um is None:
+            lens = self.spectrum(cell, inverse_depth, step_um, size)
+        else:
+            lens = self._at(place_um, inverse_depth, step_um, size)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
         for spectrum, kind in zip(spectra, kinds, strict=True):

@@ -83,7 +83,8 @@ def test_the_conventions_differ_by_what_is_said() -> None:
 def test_the_dark_ring_lies_where_airy_has_it() -> None:
     pupil = IdealLens().pupil(LensState(17.5, 8.0, math.inf))
     size, step = 128, 0.5
-    spread = np.fft.irfft2(pupil.otf(0.0, 0.0, step, size)[2], (size, size))
+    quadrant = pupil.otf(0.0, 0.0, 1.0 / (size * step), size // 2 + 1)[2]
+    spread = np.fft.irfft2(np.r_[quadrant, quadrant[-2:0:-1].conj()], (size, size))
     line = spread[0, : size // 4]
     first = int(np.argmax(np.diff(line) > 0))
     # a parabola through the least point and its neighbours

@@ -87,7 +87,8 @@ def test_blur_disc_of_a_lamp_has_the_diameter_of_the_formula() -> None:
     lens = LensState(17.5, 1.4, 1.0)
     light = LightRenderer(one_lamp(radius=0.0002), RESPONSE).light(lens, centered(256))
     green = light[0::2, 1::2]
-    inside = np.count_nonzero(green > 0.5 * green.max()) * 4
+    # waves leave a quarter of the light at the edge of a shadow, and bright fringes within
+    inside = np.count_nonzero(green > 0.25 * np.median(green[54:74, 54:74])) * 4
     diameter = 2.0 * math.sqrt(inside / math.pi) * PITCH
     assert diameter == pytest.approx(circle_of_confusion_um(lens, 3.0), rel=0.01)
 
@@ -222,8 +223,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (
-            "amplitude", "paths", "wave", "transform", "throw", "landing",
-            "blur_rim", "open_area"
+            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "turned",
+            "landing", "blur_rim", "open_area",
         )),
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):

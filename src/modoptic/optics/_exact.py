@@ -54,11 +54,13 @@ def tiles(grid: SampleGrid) -> list[Tile]:
             ((int(a), int(b)), int(cell[a])) for a, b in zip(starts.tolist(), ends, strict=True)
         ]
 
-    return [
+    found = [
         Tile(rows, columns, Cell(cx, cy, side_um))
         for rows, cy in spans(grid.y_um)
         for columns, cx in spans(grid.x_um)
     ]
+    # those that are mirror images one after another, as they share kernels
+    return sorted(found, key=lambda t: (max(t.cell.y, -1 - t.cell.y), max(t.cell.x, -1 - t.cell.x)))
 
 
 def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:

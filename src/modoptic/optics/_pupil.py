@@ -24,20 +24,21 @@ from scipy import fft
 
 from modoptic.errors import SettingError
 from modoptic.optics import _pupil_kernels
-from modoptic.optics._lens import LensState, ThinLens, diffraction_mtf, solve
+from modoptic.optics._lens import LensState, ThinLens, solve
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 ComplexArray = npt.NDArray[np.complex64]
 
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
-_AREA_POINTS = 256
+_AREA_POINTS = 192
 _GRIDS_KEPT = 256
+_RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
+"""Numbers of rays along half of the pupil."""
 _WARPED_TO = 0.5
 """Squared tangent to which the polynomial of the distortion is used."""
 _FINE, _FINEST = 0.032, 0.01
 """The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
-AXIS: DoubleArray = np.array([0.0, 1.0])
 NODES_NM: DoubleArray = np.array([435.83, 486.13, 546.07, 587.5618, 632.8, 680.0])
 """Wavelengths at which an ideal lens is looked at: spectral lines of the optical shop."""
 
@@ -77,11 +78,20 @@ class PupilShape:
 
 
 class _Grid(NamedTuple):
+    """The half of a pupil at x >= 0; the other one is its mirror image."""
+
     opened: FloatArray
-    """(h, w): 0..1."""
+    """(w, h): 0..1."""
     area: float
     paths_um: FloatArray
-    """(wavelengths + 1, h, w): path differences, last what 1 um of defocus adds."""
+    """(wavelengths + 1, w, h): path differences, last what 1 um of defocus adds."""
+
+
+class _Rays(NamedTuple):
+    parts: FloatArray
+    """(n,): share of each ray."""
+    landing_um: FloatArray
+    """(wavelengths + 1, 2, n): where they land in focus, last what 1 um of defocus adds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +110,7 @@ class Pupil(ABC):
         object.__setattr__(self, "_shapes", {})
         object.__setattr__(self, "_reaches", {})
         object.__setattr__(self, "_grids", OrderedDict())
+        object.__setattr__(self, "_rays", {})
         object.__setattr__(self, "_lock", threading.Lock())
         object.__setattr__(self, "warp", self._warp())
 
@@ -179,70 +190,62 @@ class Pupil(ABC):
         self,
         radius_um: float,
         inverse_depth: float,
-        step_um: float,
-        size: int,
-        turn: DoubleArray = AXIS,
+        per_um: float,
+        count: int,
         nodes: tuple[int, ...] | None = None,
         finest: float = _FINE,
     ) -> ComplexArray:
-        """Transfer function of the lens alone, complex64 (wavelengths, size, size // 2 + 1).
+        """Transfer function of the lens alone, complex64 (wavelengths, count, count).
 
-        At the frequencies of a real transform of ``size`` (even) points ``step_um`` apart, rows
-        along y. ``turn`` is the unit vector outward from the axis in the picture; ``nodes`` are
-        the indices of the wavelengths wanted, or all.
+        [k, i, j] is at the frequency (j, i) ``per_um``, cycles/um, across and outward. It is even
+        across; at (j, -i) it is the conjugate. ``nodes`` are the indices of the wavelengths
+        wanted, or all.
         """
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
-        out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
+        out = np.empty((len(nodes), count, count), np.complex64)
         # points so close that the picture of the pupil has room for all that it spreads
         longest = float(self.wavelengths_nm.max()) * 1e-3
         room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
         wanted = float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room)
         # in steps, so that layers share what does not depend on defocus
         spacing = finest * 2.0 ** (-0.5 * max(math.ceil(2.0 * math.log2(finest / wanted)), 0))
-        grid = self._grid(radius_um, (float(turn[0]), float(turn[1])), spacing)
-        frequency = np.asarray(fft.fftfreq(size, step_um), np.float64)
-        lag = longest / (2.0 * step_um) / (self.sine * spacing)
-        padded = [quick_size(n + math.ceil(min(lag, n)) + 1) for n in grid.opened.shape]
-        wave = np.empty(padded, np.complex64)
+        grid = self._grid(radius_um, spacing)
+        wide, high = grid.opened.shape
+        lag = math.ceil(longest * per_um * (count - 1) / (self.sine * spacing)) + 1
+        # transforms of real even numbers take two lengths less than those around
+        across = quick_size(math.ceil((2 * wide + min(lag, 2 * wide)) / 2))
+        wave = np.empty((wide, quick_size(high + min(lag, high))), np.complex64)
         amount = self.defocus_um(inverse_depth)
         for n, k in enumerate(nodes):
             wavelength = float(self.wavelengths_nm[k]) * 1e-3
             _pupil_kernels.wave(
-                grid.opened, grid.paths_um[k], grid.paths_um[-1], amount,
-                2.0 * math.pi / wavelength, wave,
-            )  # fmt: skip
-            # its power's transform at the frequencies wanted, as shifts of the pupil in points
-            lags = frequency * (wavelength / (self.sine * spacing))
-            picture = cast(ComplexArray, fft.fft2(wave))
-            _pupil_kernels.transform(picture, lags, 1.0 / (grid.area * picture.size), out[n])
+                grid.opened, grid.paths_um[k], grid.paths_um[-1], amount, 1.0 / wavelength, wave
+            )
+            picture = cast(ComplexArray, fft.fft(wave, axis=1))
+            picture = cast(ComplexArray, fft.dct(picture, 1, across + 1, axis=0))
+            shift = per_um * wavelength / (self.sine * spacing)
+            points = 2 * across * wave.shape[1]
+            _pupil_kernels.autocorrelation(picture, shift, 1.0 / (grid.area * points), out[n])
             # beyond its own width the pupil does not overlap itself
-            far = np.abs(lags) > max(grid.opened.shape)
-            out[n, far] = 0.0
-            out[n, :, far[: size // 2 + 1]] = 0.0
+            out[n, min(math.floor(high / shift) + 1, count) :] = 0.0
+            out[n, :, min(math.floor(2 * wide / shift) + 1, count) :] = 0.0
             out[n, 0, 0] = 1.0
         return out
 
-    def _grid(self, radius_um: float, turn: tuple[float, float], spacing: float) -> _Grid:
-        """The pupil in points along the sensor's axes; the last ones are kept."""
-        key = (radius_um, *turn, spacing)
+    def _grid(self, radius_um: float, spacing: float) -> _Grid:
+        """The pupil in points; the last ones are kept."""
+        key = (radius_um, spacing)
         grids: OrderedDict[tuple[float, ...], _Grid] = self.__dict__["_grids"]
         with self.__dict__["_lock"]:
             made = grids.get(key)
         if made is None:
             shape = self.shape(radius_um)
-            # the box of the pupil, turned
-            corners = np.array([(x, y) for x in shape.box[:2] for y in shape.box[2:]])
-            u = -corners[:, 0] * turn[1] + corners[:, 1] * turn[0]
-            v = corners[:, 0] * turn[0] + corners[:, 1] * turn[1]
-            size = (
-                math.ceil((v.max() - v.min()) / spacing) + 1,
-                math.ceil((u.max() - u.min()) / spacing) + 1,
-            )
-            at = np.array([u.min(), v.min()]), spacing, np.array(turn)
+            _, x1, y0, y1 = shape.box
+            size = math.ceil(x1 / spacing) + 1, math.ceil((y1 - y0) / spacing) + 1
             opened = np.empty(size, np.float32)
-            area = _pupil_kernels.amplitude(*at, *shape.opening, opened)
-            paths = np.zeros((self.wavelengths_nm.size + 1, *size), np.float32)
-            _pupil_kernels.paths(*at, shape.opd_um, self._bend(shape), opened, paths)
+            area = _pupil_kernels.amplitude(y0, spacing, *shape.opening, opened)
+            paths = np.empty((self.wavelengths_nm.size + 1, *size), np.float32)
+            _pupil_kernels.paths(y0, spacing, shape.opd_um, self._bend(shape), paths)
             made = _Grid(opened, area, paths)
             with self.__dict__["_lock"]:
                 grids[key] = made
@@ -254,32 +257,45 @@ class Pupil(ABC):
         self,
         radius_um: float,
         inverse_depth: float,
-        step_um: float,
-        size: int,
-        turn: DoubleArray = AXIS,
+        per_um: float,
+        count: int,
         nodes: tuple[int, ...] | None = None,
     ) -> ComplexArray:
-        """As `otf` by where rays land, times the diffraction of a round pupil."""
-        shape = self.shape(radius_um)
+        """As `otf` by where rays land, with the diffraction of a round pupil."""
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
-        out = np.empty((len(nodes), size, size // 2 + 1), np.complex64)
-        landed = np.empty((len(nodes), size, size), np.float32)
-        rays = int(np.clip(3.0 * abs(self.blur_um(inverse_depth)) / step_um, 40, 512))
-        _pupil_kernels.throw(
-            shape.box, rays, turn, shape.opd_um[list(nodes)], self._bend(shape),
-            self.defocus_um(inverse_depth), *shape.opening, step_um, landed,
-        )  # fmt: skip
-        out[:] = cast(ComplexArray, fft.rfft2(landed, axes=(1, 2)))
-        # each ray was shared between its neighbours
-        fy = np.asarray(fft.fftfreq(size), np.float64)[:, None]
-        fx = np.asarray(fft.rfftfreq(size), np.float64)[None, :]
-        share = np.sinc(fy) ** 2 * np.sinc(fx) ** 2
-        per_mm: DoubleArray = np.hypot(fy, fx) * (1e3 / step_um)
+        out = np.empty((len(nodes), count, count), np.complex64)
+        # one frequency more than is wanted, for cubic interpolation
+        period = 2 * quick_size(count + 2)
+        step_um = 1.0 / (per_um * period)
+        dense = 1.5 * abs(self.blur_um(inverse_depth)) / step_um
+        rays = self._flown(radius_um, next((n for n in _RAYS if n >= dense), _RAYS[-1]))
+        landed = np.empty((period // 2 + 1, period), np.float32)
+        amount = self.defocus_um(inverse_depth)
         for n, k in enumerate(nodes):
-            wavelength = float(self.wavelengths_nm[k])
-            soft = diffraction_mtf(per_mm, self.thin.working_f_number, wavelength)
-            out[n] *= np.asarray(soft / share, np.float32)
+            landing = rays.landing_um
+            _pupil_kernels.land(rays.parts, landing[k], landing[-1], amount, step_um, landed)
+            found = cast(ComplexArray, fft.rfft(landed, axis=1))[:, : count + 2]
+            found = cast(ComplexArray, fft.dct(found, 1, axis=0))
+            cutoff = 1e3 / (float(self.wavelengths_nm[k]) * self.thin.working_f_number)
+            _pupil_kernels.soften(found, float(period), per_um, cutoff, out[n])
         return out
+
+    def _flown(self, radius_um: float, count: int) -> _Rays:
+        """2 count^2 rays through half of the pupil; kept."""
+        kept: dict[tuple[float, int], _Rays] = self.__dict__["_rays"]
+        with self.__dict__["_lock"]:
+            made = kept.get((radius_um, count))
+        if made is None:
+            shape = self.shape(radius_um)
+            parts = np.empty(2 * count * count, np.float32)
+            landing = np.empty((self.wavelengths_nm.size + 1, 2, parts.size), np.float32)
+            passed = _pupil_kernels.fly(
+                shape.box, shape.opd_um, self._bend(shape), *shape.opening, parts, landing
+            )
+            made = _Rays(parts[:passed].copy(), landing[:, :, :passed].copy())
+            with self.__dict__["_lock"]:
+                kept[radius_um, count] = made
+        return made
 
     def reach_um(self, radius_um: float, inverse_depth: float) -> float:
         """About how far from its place the light of a point lands, diffraction aside, um."""
@@ -308,13 +324,7 @@ class Pupil(ABC):
         n = self.wavelengths_nm.size
         across, along = np.empty((n, frequency.size)), np.empty((n, frequency.size))
         for i, f in enumerate(frequency):
-            # one window whose first frequency is the one asked for
-            size = 8
-            both = np.abs(
-                self.otf(
-                    radius_um, inverse_depth, 1.0 / (max(f, 1e-9) * size), size, finest=_FINEST
-                )
-            )
+            both = np.abs(self.otf(radius_um, inverse_depth, max(f, 1e-9), 2, finest=_FINEST))
             across[:, i], along[:, i] = both[:, 1, 0], both[:, 0, 1]
         return across, along
 
@@ -396,9 +406,11 @@ def airy_radius_um(wavelength_nm: float, working_f_number: float) -> float:
 def warm_pupil() -> Iterator[str]:
     """Compile the kernels of the pupil; one line each."""
     pupil = IdealLens().pupil(LensState(17.5, 2.0, 1.0))
-    pupil.otf(0.0, 1.0, 1.5, 16)
+    pupil.otf(0.0, 1.0, 0.01, 4)
     yield "optics: wavefront"
-    pupil.thrown(0.0, 1.0, 1.5, 16)
+    pupil.thrown(0.0, 1.0, 0.01, 4)
+    part = np.zeros((8, 8, 8), np.float32)
+    _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, np.empty((3, 4, 3), np.complex64))
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     _ = pupil.shape(0.0).area

@@ -101,34 +101,36 @@ def open_area(
     middle: DoubleArray,
     found: DoubleArray,
 ) -> float:
-    """Area of what is open in ``box`` (x0, x1, y0, y1); ``found`` gets its own box."""
-    x0, y0 = box[0], box[2]
-    hx, hy = (box[1] - box[0]) / count, (box[3] - box[2]) / count
+    """Area of what is open in ``box`` (x0, x1, y0, y1); ``found`` gets its own box.
+
+    ``count`` points along each axis; the half beyond x = 0 is a mirror image.
+    """
+    half = count // 2
+    hx, hy = box[1] / half, (box[3] - box[2]) / count
     h = math.sqrt(hx * hy)
     inner = outline.min() - h
     total = 0.0
     found[0], found[1], found[2], found[3] = box[1], box[0], box[3], box[2]
     for i in range(count):
-        y = y0 + (i + 0.5) * hy
-        for j in range(count):
-            x = x0 + (j + 0.5) * hx
+        y = box[2] + (i + 0.5) * hy
+        for j in range(half):
+            x = (j + 0.5) * hx
             part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
             if part > 0.0:
                 total += min(part, 1.0)
-                found[0], found[1] = min(found[0], x), max(found[1], x)
+                found[1] = max(found[1], x)
                 found[2], found[3] = min(found[2], y), max(found[3], y)
-    found[0] -= hx
     found[1] += hx
+    found[0] = -found[1]
     found[2] -= hy
     found[3] += hy
-    return total * hx * hy
+    return 2.0 * total * hx * hy
 
 
 @_jit
 def amplitude(
-    origin: DoubleArray,
+    y0: float,
     spacing: float,
-    turn: DoubleArray,
     iris: DoubleArray,
     radius: float,
     blades: float,
@@ -136,50 +138,50 @@ def amplitude(
     middle: DoubleArray,
     out: FloatArray,
 ) -> float:
-    """What is open, 0..1, at points ``spacing`` apart along the sensor's axes from ``origin`` on.
+    """What is open, 0..1, at points ``spacing`` apart, [x, y] from (0, y0) on.
 
-    ``turn`` is the unit vector outward from the axis in the sensor's axes. Returns the sum.
+    Returns the sum over both halves of the pupil.
     """
     inner = outline.min() - spacing
     total = 0.0
-    for i in range(out.shape[0]):
-        v = origin[1] + i * spacing
-        for j in range(out.shape[1]):
-            u = origin[0] + j * spacing
-            x = -u * turn[1] + v * turn[0]
-            y = u * turn[0] + v * turn[1]
+    for j in range(out.shape[0]):
+        x = j * spacing
+        line = 0.0
+        for i in range(out.shape[1]):
+            y = y0 + i * spacing
             part = _inside(x, y, iris, radius, blades, outline, middle, inner) / spacing + 0.5
             part = min(max(part, 0.0), 1.0)
-            out[i, j] = np.float32(part)
-            total += part
+            out[j, i] = np.float32(part)
+            line += part
+        total += 2.0 * line if j else line
     return total
 
 
 @_jit
-def paths(
-    origin: DoubleArray,
-    spacing: float,
-    turn: DoubleArray,
-    opd: DoubleArray,
-    bend: DoubleArray,
-    opened: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Path differences in um at the open points of `amplitude`.
+def paths(y0: float, spacing: float, opd: DoubleArray, bend: DoubleArray, out: FloatArray) -> None:
+    """Path differences in um at the points of `amplitude`.
 
-    ``out`` (n + 1, h, w): of each of the n tables ``opd``, then what 1 um of defocus adds.
+    ``out`` (n + 1, w, h): of each of the n tables ``opd``, then what 1 um of defocus adds.
     """
-    last = opd.shape[0]
-    for i in range(opened.shape[0]):
-        v = origin[1] + i * spacing
-        for j in range(opened.shape[1]):
-            if opened[i, j] > np.float32(0.0):
-                u = origin[0] + j * spacing
-                x = -u * turn[1] + v * turn[0]
-                y = u * turn[0] + v * turn[1]
-                for n in range(last):
-                    out[n, i, j] = np.float32(_polynomial(opd[n], x * x, y))
-                out[last, i, j] = np.float32(_bent(x, y, bend))
+    count, terms, powers = opd.shape
+    row = np.empty(powers)
+    for j in range(out.shape[1]):
+        x = j * spacing
+        for n in range(count):
+            for p in range(powers):
+                value = 0.0
+                for q in range(terms - 1, -1, -1):
+                    value = value * (x * x) + opd[n, q, p]
+                row[p] = value
+            line = out[n, j]
+            for i in range(line.size):
+                y = y0 + i * spacing
+                value = 0.0
+                for p in range(powers - 1, -1, -1):
+                    value = value * y + row[p]
+                line[i] = np.float32(value)
+        for i in range(out.shape[2]):
+            out[count, j, i] = np.float32(_bent(x, y0 + i * spacing, bend))
 
 
 @_jit
@@ -187,73 +189,98 @@ def wave(
     opened: FloatArray, path: FloatArray, bent: FloatArray, amount: float, per_um: float,
     out: ComplexArray,
 ) -> None:  # fmt: skip
-    """The wave in the pupil with ``amount`` um of defocus; ``per_um`` is 2 pi over the wavelength.
+    """The wave in the pupil with ``amount`` um of defocus; ``per_um`` is 1 over the wavelength.
 
-    ``out`` may be larger; the rest is set to 0.
+    ``out`` may have more columns; the rest is set to 0.
     """
-    out[:] = np.complex64(0.0)
-    for i in range(opened.shape[0]):
-        for j in range(opened.shape[1]):
-            part = opened[i, j]
-            if part > np.float32(0.0):
-                phase = per_um * (path[i, j] + amount * bent[i, j])
-                out[i, j] = np.complex64(complex(part * math.cos(phase), part * math.sin(phase)))
+    height = opened.shape[1]
+    a, b = np.float32(per_um), np.float32(per_um * amount)
+    half = np.float32(0.5)
+    c1, c2, c3 = np.float32(-0.5), np.float32(1.0 / 24.0), np.float32(-1.0 / 720.0)
+    c4, c5, c6 = (
+        np.float32(1.0 / 40320.0),
+        np.float32(-1.0 / 3628800.0),
+        np.float32(1.0 / 479001600.0),
+    )
+    s1, s2, s3 = np.float32(-1.0 / 6.0), np.float32(1.0 / 120.0), np.float32(-1.0 / 5040.0)
+    s4, s5 = np.float32(1.0 / 362880.0), np.float32(-1.0 / 39916800.0)
+    one, turn = np.float32(1.0), np.float32(math.pi)
+    cosine, sine = np.empty(height, np.float32), np.empty(height, np.float32)
+    for j in range(opened.shape[0]):
+        part, p, q = opened[j], path[j], bent[j]
+        for i in range(height):
+            # half the angle within half a turn: the series converge, and doubling it is exact
+            t = a * p[i] + b * q[i]
+            x = (t - np.floor(t + half)) * turn
+            u = x * x
+            c = one + u * (c1 + u * (c2 + u * (c3 + u * (c4 + u * (c5 + u * c6)))))
+            s = x * (one + u * (s1 + u * (s2 + u * (s3 + u * (s4 + u * s5)))))
+            cosine[i] = part[i] * (c * c - s * s)
+            sine[i] = part[i] * (np.float32(2.0) * s * c)
+        for i in range(height):
+            out[j, i] = complex(cosine[i], sine[i])
+        for i in range(height, out.shape[1]):
+            out[j, i] = np.complex64(0.0)
 
 
 @_jit
-def transform(picture: ComplexArray, lags: DoubleArray, scale: float, out: ComplexArray) -> None:
-    """Transform the power of ``picture`` (h, w) at some lags, (n, n // 2 + 1), times ``scale``.
+def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: ComplexArray) -> None:
+    """Of a pupil from its transform ``picture`` (w, h), at the lags 0, 1, .. n - 1 times ``lag``.
 
-    ``picture`` has its origin at [0, 0] and wraps round; ``lags`` (n,) are those of a transform
-    with negative ones in its second half, not always whole. In one thread: a library's own would
-    fight with those that call this.
+    ``picture`` has the half of x at and above 0, of an even function of period 2 (w - 1); y wraps
+    round. ``out`` (n, n) is [y, x]. In one thread: a library's own would fight with those that
+    call this.
     """
-    height, width = picture.shape
-    count = lags.size
-    half = count // 2 + 1
-    wave = np.empty((half, max(height, width), 2), np.float32)
-    power = np.empty((height, width), np.float32)
-    for y in range(height):
-        for x in range(width):
-            p = picture[y, x]
-            power[y, x] = p.real * p.real + p.imag * p.imag
-    for k in range(half):
-        turn = 2.0 * math.pi * abs(lags[k]) / height
+    width, height = picture.shape
+    count = out.shape[0]
+    power = np.empty((width, height), np.float32)
+    for x in range(width):
+        share = np.float32(1.0 if x == 0 or x == width - 1 else 2.0)
         for y in range(height):
-            at = turn * (y if 2 * y < height else y - height)
-            wave[k, y, 0], wave[k, y, 1] = math.cos(at), math.sin(at)
-    # along columns: for lag -k the conjugate
-    real, imag = np.zeros((half, width), np.float32), np.zeros((half, width), np.float32)
-    for k in range(half):
-        re, im = real[k], imag[k]
-        for y in range(height):
-            c, s, row = wave[k, y, 0], wave[k, y, 1], power[y]
-            for x in range(width):
-                re[x] += c * row[x]
-                im[x] += s * row[x]
-    cosine, sine = np.empty(width, np.float32), np.empty(width, np.float32)
-    for m in range(half):
-        turn = 2.0 * math.pi * abs(lags[m]) / width
-        for x in range(width):
-            at = turn * (x if 2 * x < width else x - width)
-            cosine[x], sine[x] = math.cos(at), math.sin(at)
-        for k in range(half):
-            re, im = real[k], imag[k]
-            a = b = c = d = np.float32(0.0)
-            for x in range(width):
-                a += re[x] * cosine[x]
-                b += im[x] * sine[x]
-                c += re[x] * sine[x]
-                d += im[x] * cosine[x]
-            # lags[half - 1] is the negative one where count is even
-            plus = complex((a - b) * scale, (c + d) * scale)
-            minus = complex((a + b) * scale, (c - d) * scale)
-            if 2 * k == count:
-                out[k, m] = np.complex64(plus if lags[k] > 0.0 else minus)
+            p = picture[x, y]
+            power[x, y] = share * (p.real * p.real + p.imag * p.imag)
+    across = np.zeros((count, height), np.float32)
+    for m in range(count):
+        line = across[m]
+        x = 0
+        while x + 3 < width:
+            c0 = np.float32(math.cos(math.pi * lag * m * x / (width - 1)))
+            c1 = np.float32(math.cos(math.pi * lag * m * (x + 1) / (width - 1)))
+            c2 = np.float32(math.cos(math.pi * lag * m * (x + 2) / (width - 1)))
+            c3 = np.float32(math.cos(math.pi * lag * m * (x + 3) / (width - 1)))
+            p0, p1, p2, p3 = power[x], power[x + 1], power[x + 2], power[x + 3]
+            for y in range(height):
+                line[y] += c0 * p0[y] + c1 * p1[y] + c2 * p2[y] + c3 * p3[y]
+            x += 4
+        while x < width:
+            c0 = np.float32(math.cos(math.pi * lag * m * x / (width - 1)))
+            p0 = power[x]
+            for y in range(height):
+                line[y] += c0 * p0[y]
+            x += 1
+    # the even and the odd part of each line meet cosines and sines only
+    middle = height // 2
+    even, odd = np.zeros((count, middle + 1), np.float32), np.zeros((count, middle + 1), np.float32)
+    for m in range(count):
+        even[m, 0] = across[m, 0]
+        for y in range(1, middle + 1):
+            if 2 * y == height:
+                even[m, y] = across[m, y]
             else:
-                out[k, m] = np.complex64(plus)
-                if k > 0:
-                    out[count - k, m] = np.complex64(minus)
+                even[m, y] = across[m, y] + across[m, height - y]
+                odd[m, y] = across[m, y] - across[m, height - y]
+    cosine, sine = np.empty(middle + 1, np.float32), np.empty(middle + 1, np.float32)
+    for k in range(count):
+        for y in range(middle + 1):
+            at = 2.0 * math.pi * lag * k * y / height
+            cosine[y], sine[y] = math.cos(at), math.sin(at)
+        for m in range(count):
+            a = b = np.float32(0.0)
+            e, o = even[m], odd[m]
+            for y in range(middle + 1):
+                a += e[y] * cosine[y]
+                b += o[y] * sine[y]
+            out[k, m] = np.complex64(complex(a * scale, b * scale))
 
 
 @_jit
@@ -286,60 +313,198 @@ def _slope(
 
 
 @_jit
-def throw(
+def fly(
     box: DoubleArray,
-    count: int,
-    turn: DoubleArray,
     opd: DoubleArray,
     bend: DoubleArray,
-    amount: float,
     iris: DoubleArray,
     radius: float,
     blades: float,
     outline: DoubleArray,
     middle: DoubleArray,
-    step_um: float,
+    parts: FloatArray,
     out: FloatArray,
-) -> None:
-    """Throw ``count`` x ``count`` rays through ``box`` and add up where they land.
+) -> int:
+    """Where rays through the half of ``box`` at x > 0 land, in um.
 
-    ``opd`` (n, i, j) and ``out`` (n, m, m) are for n wavelengths; the latter has its origin at
-    [0, 0] and wraps round, as transforms have it. Each adds up to 1.
+    ``parts`` (m,) gets the share of each ray, which add up to 1, ``out`` (n + 1, 2, m) where it
+    lands, across and outward: for each of n tables ``opd`` in focus, then what 1 um of defocus
+    adds. m is 2 k^2. Returns how many rays pass.
     """
-    size = out.shape[1]
-    hx, hy = (box[1] - box[0]) / count, (box[3] - box[2]) / count
+    count = int(math.sqrt(parts.size / 2.0) + 0.5)
+    none = np.zeros((1, 1))
+    hx, hy = box[1] / count, (box[3] - box[2]) / (2 * count)
     h = math.sqrt(hx * hy)
     inner = outline.min() - h
-    out[:] = np.float32(0.0)
+    last = opd.shape[0]
     total = 0.0
-    scale = -1.0 / (bend[3] * step_um)
-    for i in range(count):
+    passed = 0
+    scale = -1.0 / bend[3]
+    for i in range(2 * count):
         y = box[2] + (i + 0.5) * hy
         for j in range(count):
-            x = box[0] + (j + 0.5) * hx
+            x = (j + 0.5) * hx
             part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
             if part <= 0.0:
                 continue
             part = min(part, 1.0)
             total += part
-            for n in range(out.shape[0]):
-                across, along = _slope(x, y, opd[n], bend, amount)
-                across *= scale
-                along *= scale
-                u = -across * turn[1] + along * turn[0]
-                v = across * turn[0] + along * turn[1]
-                fu, fv = math.floor(u), math.floor(v)
-                ru, rv = u - fu, v - fv
-                iu, iv = int(fu) % size, int(fv) % size
-                ju, jv = iu + 1, iv + 1
-                ju = 0 if ju == size else ju
-                jv = 0 if jv == size else jv
-                out[n, iv, iu] += np.float32(part * (1.0 - ru) * (1.0 - rv))
-                out[n, iv, ju] += np.float32(part * ru * (1.0 - rv))
-                out[n, jv, iu] += np.float32(part * (1.0 - ru) * rv)
-                out[n, jv, ju] += np.float32(part * ru * rv)
+            parts[passed] = np.float32(part)
+            for n in range(last):
+                a, b = _slope(x, y, opd[n], bend, 0.0)
+                out[n, 0, passed], out[n, 1, passed] = np.float32(scale * a), np.float32(scale * b)
+            a, b = _slope(x, y, none, bend, 1.0)
+            out[last, 0, passed], out[last, 1, passed] = (
+                np.float32(scale * a),
+                np.float32(scale * b),
+            )
+            passed += 1
     if total > 0.0:
-        out *= np.float32(1.0 / total)
+        parts[:passed] *= np.float32(1.0 / total)
+    return passed
+
+
+@_jit
+def land(
+    parts: FloatArray, at: FloatArray, more: FloatArray, amount: float, step_um: float,
+    out: FloatArray,
+) -> None:  # fmt: skip
+    """Add up where rays of `fly` land, ``at`` (2, m) with ``amount`` times ``more``.
+
+    Each is shared between its neighbours. ``out`` (w, h) is [across, outward], points ``step_um``
+    apart: the half at and above 0 across, as an even function; outward it wraps round.
+    """
+    width, height = out.shape
+    out[:] = np.float32(0.0)
+    per_um = 1.0 / step_um
+    for n in range(parts.size):
+        u = abs(at[0, n] + amount * more[0, n]) * per_um
+        v = (at[1, n] + amount * more[1, n]) * per_um
+        fu, fv = math.floor(u), math.floor(v)
+        iu = int(fu)
+        if iu + 1 >= width:
+            continue
+        ru, rv = u - fu, v - fv
+        iv = int(fv) % height
+        jv = 0 if iv + 1 == height else iv + 1
+        low = 0.5 * parts[n] * (1.0 - ru) if iu else parts[n] * (1.0 - ru)
+        high = 0.5 * parts[n] * ru
+        out[iu, iv] += np.float32(low * (1.0 - rv))
+        out[iu, jv] += np.float32(low * rv)
+        out[iu + 1, iv] += np.float32(high * (1.0 - rv))
+        out[iu + 1, jv] += np.float32(high * rv)
+
+
+@_jit
+def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of Catmull and Rom of four even points for a place t between the middle two."""
+    half, one = np.float32(0.5), np.float32(1.0)
+    a = t * (t * (one - half * t) - half)
+    b = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
+    c = t * (half + t * (np.float32(2.0) - np.float32(1.5) * t))
+    d = t * t * (half * t - half)
+    return a, b, c, d
+
+
+@_jit
+def soften(
+    rays: ComplexArray, period: float, step: float, cutoff: float, out: ComplexArray
+) -> None:
+    """From where rays land to a transfer function: shares undone, diffraction put on.
+
+    ``rays`` [across, outward] is the transform of `land`; ``period`` its points in a period.
+    ``step`` and ``cutoff`` are the distance of its frequencies and what diffraction cuts off, both
+    in one unit. ``out`` (n, n) is [outward, across].
+
+    With defocus alone the wave's transfer function is the rays' over the part of the pupil that
+    overlaps itself shifted, which is narrower by frequency over cutoff (Stokseth, J. Opt. Soc. Am.
+    59, 1314, 1969): so the rays' is taken at a frequency lower by that.
+    """
+    count = out.shape[0]
+    size = min(rays.shape[0], rays.shape[1])
+    share = np.empty(size, np.float32)
+    for k in range(size):
+        at = math.pi * k / period
+        share[k] = (at / math.sin(at)) ** 2 if k else 1.0
+    # one row and column beyond the axes: even across, outward the conjugate
+    real, imag = (
+        np.empty((size + 1, size + 1), np.float32),
+        np.empty((size + 1, size + 1), np.float32),
+    )
+    for x in range(size + 1):
+        u = abs(x - 1)
+        for y in range(1, size + 1):
+            w = share[u] * share[y - 1]
+            real[x, y], imag[x, y] = w * rays[u, y - 1].real, w * rays[u, y - 1].imag
+        real[x, 0], imag[x, 0] = real[x, 2], -imag[x, 2]
+    for i in range(count):
+        for j in range(count):
+            s = math.sqrt(float(i * i + j * j)) * step / cutoff
+            if s >= 1.0:
+                out[i, j] = np.complex64(0.0)
+                continue
+            u, v = j * (1.0 - s), i * (1.0 - s)
+            ju, iv = int(u), int(v)
+            w0, w1, w2, w3 = _cubic(np.float32(v - iv))
+            across = _cubic(np.float32(u - ju))
+            re = im = np.float32(0.0)
+            for a in range(4):
+                x = ju + a
+                w = across[a]
+                re += w * (
+                    w0 * real[x, iv]
+                    + w1 * real[x, iv + 1]
+                    + w2 * real[x, iv + 2]
+                    + w3 * real[x, iv + 3]
+                )
+                im += w * (
+                    w0 * imag[x, iv]
+                    + w1 * imag[x, iv + 1]
+                    + w2 * imag[x, iv + 2]
+                    + w3 * imag[x, iv + 3]
+                )
+            soft = 2.0 / math.pi * (math.acos(s) - s * math.sqrt(1.0 - s * s))
+            out[i, j] = np.complex64(complex(re * soft, im * soft))
+
+
+@_jit
+def turned(
+    near: FloatArray, far: FloatArray, part: float, ratio: float, x: float, y: float,
+    out: ComplexArray,
+) -> None:  # fmt: skip
+    """Transfer functions along the sensor's axes from two along the radius.
+
+    ``near`` and ``far`` (m, m, 8) [outward + 1, across + 1] hold real and imaginary parts of three
+    channels side by side; their frequencies are 1 / ``ratio`` of those of ``out``, (3, n,
+    n // 2 + 1), rows as a transform has them. ``part`` of the second is mixed in; (x, y) is the
+    unit vector outward in the sensor's axes.
+    """
+    size = out.shape[1]
+    mixed = np.empty_like(near)
+    one, two = near.reshape(-1), far.reshape(-1)
+    both = mixed.reshape(-1)
+    p = np.float32(part)
+    for k in range(one.size):
+        both[k] = one[k] + p * (two[k] - one[k])
+    sums = np.empty(8, np.float32)
+    for i in range(size):
+        fy = float(i if 2 * i < size else i - size)
+        for j in range(size // 2 + 1):
+            v = (j * x + fy * y) * ratio
+            u = abs(fy * x - j * y) * ratio
+            sign = np.float32(1.0 if v >= 0.0 else -1.0)
+            v = abs(v)
+            iv, iu = int(v), int(u)
+            wv, wu = _cubic(np.float32(v - iv)), _cubic(np.float32(u - iu))
+            sums[:] = np.float32(0.0)
+            for a in range(4):
+                for b in range(4):
+                    w = wv[a] * wu[b]
+                    line = mixed[iv + a, iu + b]
+                    for c in range(8):
+                        sums[c] += w * line[c]
+            for c in range(3):
+                out[c, i, j] = np.complex64(complex(sums[2 * c], sign * sums[2 * c + 1]))
 
 
 @_jit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from scipy import fft
 from scipy.special import j1
 
-from modoptic.optics import _kernels
+from modoptic.optics import _kernels, _pupil_kernels
 from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import SpectralResponse
 
@@ -22,7 +23,10 @@ DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
 
 _NODE_UM = 1520.0
-"""Transfer functions are computed at places so far apart, and interpolated between them."""
+"""Transfer functions are computed at radii so far apart, and interpolated between them."""
+_CLOSER = 2.0
+"""Their frequencies lie so much closer than a window asks for, so that they can be turned."""
+_KERNELS_KEPT = 192
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
 _KEPT = 0.995
@@ -69,7 +73,10 @@ class Cell(NamedTuple):
 
 
 class Spread:
-    """Kernels of one pupil for one response; they are kept. May be used from several threads."""
+    """Kernels of one pupil for one response; they are kept. May be used from several threads.
+
+    The lens is even about its axis, so that what is computed along the radius holds all round.
+    """
 
     def __init__(self, pupil: Pupil, response: SpectralResponse, diffusion_um: float) -> None:
         self.pupil = pupil
@@ -82,67 +89,73 @@ class Spread:
             for nodes in self._nodes
         ]
         self._lock = threading.Lock()
-        self._spectra: dict[tuple[float, ...], ComplexArray] = {}
+        self._along: dict[tuple[float, ...], FloatArray] = {}
+        self._kernels: OrderedDict[tuple[object, ...], FloatArray] = OrderedDict()
 
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
         """Even number of points ``step_um`` apart in which the spread fits."""
-        pupil = self.pupil
-        radius = math.hypot(*cell.middle_um)
+        at = math.hypot(*cell.middle_um) / _NODE_UM
+        # of both radii between which it is interpolated, which share it with their neighbours
+        reach = max(
+            self.pupil.reach_um(_NODE_UM * node, inverse_depth)
+            for node in (math.floor(at), math.ceil(at))
+        )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
-        wide = pupil.reach_um(radius, inverse_depth) + 2.2 * pupil.thin.working_f_number
+        wide = reach + 2.2 * self.pupil.thin.working_f_number
         wanted = 2.0 * (math.ceil(wide / step_um) + 5)
         # few sizes, so that neighbours share what is computed
         octave = 2.0 ** math.floor(math.log2(wanted / 16.0)) if wanted > 16.0 else 1.0
         return next(int(s * octave) for s in (16, 20, 24, 32) if s * octave >= wanted)
 
-    def spectrum(self, cell: Cell, inverse_depth: float, step_um: float, size: int) -> ComplexArray:
-        """Transfer function of the lens in each channel, (3, size, size // 2 + 1)."""
-        # mirrored about the axis, between the four nodes around
-        x, y = (abs(at) / _NODE_UM for at in cell.middle_um)
-        i, j = int(x), int(y)
-        made = np.zeros((3, size, size // 2 + 1), np.complex64)
-        for node, share in (
-            ((i, j), (1 - x + i) * (1 - y + j)), ((i + 1, j), (x - i) * (1 - y + j)),
-            ((i, j + 1), (1 - x + i) * (y - j)), ((i + 1, j + 1), (x - i) * (y - j)),
-        ):  # fmt: skip
-            if share > 0.0:
-                made += np.float32(share) * self._node(node, inverse_depth, step_um, size)
-        if cell.y < 0:
-            made = made[:, np.r_[0, size - 1 : 0 : -1]]
-        if cell.x < 0:
-            made = made[:, np.r_[0, size - 1 : 0 : -1]].conj()
-        return made
-
-    def _node(
-        self, node: tuple[int, int], inverse_depth: float, step_um: float, size: int
-    ) -> ComplexArray:
-        key = (*node, inverse_depth, step_um, size)
-        with self._lock:
-            made = self._spectra.get(key)
-        if made is None:
-            place = (_NODE_UM * node[0], _NODE_UM * node[1])
-            made = self._at(place, inverse_depth, step_um, size)
-            with self._lock:
-                self._spectra[key] = made
-        return made
-
-    def _at(
+    def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
     ) -> ComplexArray:
-        """Transfer function in each channel at a place of the sensor."""
-        pupil = self.pupil
+        """Transfer function of the lens in each channel, (3, size, size // 2 + 1), at a place."""
         radius = math.hypot(*place_um)
-        turn = np.array(place_um) / radius if radius else np.array([0.0, 1.0])
+        at = radius / _NODE_UM
+        node = int(at)
+        x, y = (v / radius for v in place_um) if radius else (0.0, 1.0)
+        near, far = (
+            self._node(_NODE_UM * k, inverse_depth, step_um, size) for k in (node, node + 1)
+        )
+        out = np.empty((3, size, size // 2 + 1), np.complex64)
+        _pupil_kernels.turned(near, far, at - node, _CLOSER, x, y, out)
+        return out
+
+    def _node(
+        self, radius_um: float, inverse_depth: float, step_um: float, size: int
+    ) -> FloatArray:
+        key = (radius_um, inverse_depth, step_um, size)
+        with self._lock:
+            made = self._along.get(key)
+        if made is None:
+            made = self._at(radius_um, inverse_depth, step_um, size)
+            with self._lock:
+                self._along[key] = made
+        return made
+
+    def _at(self, radius_um: float, inverse_depth: float, step_um: float, size: int) -> FloatArray:
+        """Transfer function in each channel along the radius, as `turned` takes it."""
+        pupil = self.pupil
         waves = pupil.waves(inverse_depth)
         few = int(waves > _FEW_FROM_WAVES)
         nodes, weights = self._nodes[few], self._weights[few]
         rays = min(max((waves - _WAVES[0]) / (_WAVES[1] - _WAVES[0]), 0.0), 1.0)
-        args = radius, inverse_depth, step_um, size, turn, nodes
-        out = np.zeros((3, size, size // 2 + 1), np.complex64)
+        # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
+        count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
+        args = radius_um, inverse_depth, 1.0 / (_CLOSER * size * step_um), count, nodes
+        found = np.zeros((3, count, count), np.complex64)
         if rays < 1.0:
-            out += np.float32(1.0 - rays) * np.tensordot(weights, pupil.otf(*args), 1)
+            found += np.float32(1.0 - rays) * np.tensordot(weights, pupil.otf(*args), 1)
         if rays > 0.0:
-            out += np.float32(rays) * np.tensordot(weights, pupil.thrown(*args), 1)
+            found += np.float32(rays) * np.tensordot(weights, pupil.thrown(*args), 1)
+        out = np.zeros((count + 1, count + 1, 8), np.float32)
+        for c in range(3):
+            out[1:, 1:, 2 * c], out[1:, 1:, 2 * c + 1] = found[c].real, found[c].imag
+        # even across; outward the conjugate
+        out[:, 0] = out[:, 2]
+        out[0] = out[2]
+        out[0, :, 1::2] *= -1.0
         return out
 
     def kernels(
@@ -157,20 +170,42 @@ class Spread:
         the radius of a disc that the point is, ``place_um`` where it is seen, if not anywhere in
         the cell.
         """
-        size = size or self.window(cell, inverse_depth, step_um)
         if self.pupil.blur_um(inverse_depth) + 10.0 * self.pupil.thin.working_f_number < (
             _COARSE * step_um
         ):
             return np.ones((len(kinds), 1, 1), np.float32)
-        if place_um is None:
-            lens = self.spectrum(cell, inverse_depth, step_um, size)
-        else:
-            lens = self._at(place_um, inverse_depth, step_um, size)
+        if place_um is not None:
+            return self._made(place_um, inverse_depth, step_um, binning, kinds, disc_um, size, kept)
+        # mirrored about the axis
+        x, y = cell.middle_um
+        sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
+        mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
+        wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
+        key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted)
+        with self._lock:
+            made = self._kernels.get(key)
+        if made is None:
+            size = size or self.window(cell, inverse_depth, step_um)
+            at = abs(x), abs(y)
+            made = self._made(at, inverse_depth, step_um, binning, wanted, disc_um, size, kept)
+            with self._lock:
+                self._kernels[key] = made
+                while len(self._kernels) > _KERNELS_KEPT:
+                    self._kernels.popitem(last=False)
+        return made[[wanted.index(k) for k in mirrored], :: int(sy), :: int(sx)]
+
+    def _made(
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float,
+        binning: Binning, kinds: tuple[Kind, ...], disc_um: float, size: int, kept: float,
+    ) -> FloatArray:  # fmt: skip
+        lens = self.spectrum(place_um, inverse_depth, step_um, size)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
+        # seen from the sample the kernel is turned about: the spectrum's conjugate
+        np.conjugate(lens, out=lens)
+        lens *= common
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
         for spectrum, kind in zip(spectra, kinds, strict=True):
-            # seen from the sample the kernel is turned about: the spectrum's conjugate
-            np.multiply(lens[kind.channel].conj(), common, out=spectrum)
+            spectrum[:] = lens[kind.channel]
             if kind.x_um or kind.y_um:
                 spectrum *= _shift(size, step_um, -kind.y_um)[:, None]
                 spectrum *= _shift(size, step_um, -kind.x_um)[None, : size // 2 + 1]

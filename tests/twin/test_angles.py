@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from modoptic.optics import IdealLens, Lens, LensState, LightRenderer, Pupil, SampleGrid
+from modoptic.optics import IdealLens, Lens, LensState, LightRenderer, Pupil, SampleGrid, _kernels
+from modoptic.optics._sources import AngularLike
 from modoptic.scenes import load_scene
 from modoptic.sensor import AngularSpec
 from modoptic.twin import load_definition
@@ -81,13 +82,13 @@ def by_rays(lens: Lens, of: LensState, radius_um: float) -> Array:
     return total * (x1 - x0) * (y1 - y0) / n**2 * sine**2 * of.transmittance
 
 
-def renderer(lens: Lens) -> LightRenderer:
+def renderer(lens: Lens, angular: AngularLike | None = SPEC.angular_response) -> LightRenderer:
     response = spectral_response(DEFINITION)
     # grey to the sensor: the same number of electrons in each colour
     even = np.full_like(response.qe, 0.3)
     return LightRenderer(
         load_scene("flat", light="E"), dataclasses.replace(response, qe=even), lens,
-        angular=SPEC.angular_response,
+        angular=angular,
     )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def exact(lens: Lens, of: LensState, radius_um: float) -> Array:
     """What the renderer gives red, green and blue about a place on the diagonal."""
     slope = SPEC.height / SPEC.width
     x = radius_um / math.hypot(1.0, slope)
-    places = np.arange(-3, 5) * SPEC.pitch_um
+    places: Array = np.arange(-3, 5, dtype=np.float64) * SPEC.pitch_um
     grid = SampleGrid(x + places, x * slope + places, SPEC.pitch_um, 1.0)
     light = renderer(lens).light(of, grid)[2:6, 2:6]
     green = np.stack([light[::2, 1::2], light[1::2, ::2]])
@@ -146,9 +147,9 @@ def test_the_preview_takes_light_from_aside_as_the_full_model_does(
     f_number: float, focus_m: float
 ) -> None:
     lens, of = LENSES["traced"], state(f_number, focus_m)
-    drawn = renderer(lens)
-    shown = drawn.preview(of, 96, 72, EXTENT_UM)
-    plain = LightRenderer(drawn.scene, drawn._response, lens).preview(of, 96, 72, EXTENT_UM)
+    shown, plain = (
+        made.preview(of, 96, 72, EXTENT_UM) for made in (renderer(lens), renderer(lens, None))
+    )
     for row, column in ((36, 48), (60, 80), (71, 95)):
         x = (column - 47.5) / 96 * EXTENT_UM[0], (row - 35.5) / 72 * EXTENT_UM[1]
         radius = math.hypot(*x)
@@ -160,8 +161,6 @@ def test_the_preview_takes_light_from_aside_as_the_full_model_does(
 
 
 def test_crosstalk_takes_light_from_one_photosite_to_its_four_neighbours() -> None:
-    from modoptic.optics import _kernels
-
     light = np.zeros((6, 6), np.float32)
     light[2, 3] = 1.0
     table = np.zeros((2, 3, 4), np.float32)

@@ -61,7 +61,8 @@ class _Shading:
         if cones is not None:
             means = cones.quick(pupil, at) if quick else cones.exact(pupil, at)
             factor = means * factor[0]
-        self.table: FloatArray = np.asarray(CubicSpline(known, factor, axis=2)(squared), np.float32)
+        table = CubicSpline(known, factor, axis=2)(squared)
+        self.table: FloatArray = np.ascontiguousarray(table, np.float32)
         """(2, 3, n): what a sample keeps of its light, and what it gives to its neighbours."""
         self.per_um2 = (_SHADES - 1) / reach_um**2
 

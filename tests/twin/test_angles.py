@@ -175,3 +175,37 @@ def test_crosstalk_takes_light_from_one_photosite_to_its_four_neighbours() -> No
     for place in ((1, 3), (3, 3), (2, 2), (2, 4)):
         wanted[place] = 0.025
     np.testing.assert_allclose(light, wanted, atol=1e-7)
+
+
+@pytest.mark.parametrize("f_number", [1.4, 2.8, 8.0])
+def test_a_flat_field_is_developed_flat_and_neutral(f_number: float) -> None:
+    twin = Twin(DEFINITION, "flat", real_time=False)
+    twin.start()
+    settings = Settings(
+        readout="bin4", f_number=f_number, focus_distance_m=math.inf,
+        exposure_s=f_number**2 / 2000,
+    )  # fmt: skip
+    meta = twin.describe(settings)
+    data = bytearray(pixel_format(meta.pixel_format).row_bytes(meta.width) * meta.height)
+    frame = Frame(twin.capture(settings, memoryview(data), lambda rows: None), data)
+    twin.close()
+    params = Develop(white_balance="auto", tone="linear", sharpening=0.0, saturation=1.0)
+
+    def corners(params: Develop) -> tuple[Array, Array]:
+        """Mean linear colours of the middle, and (4, 3) of the corners."""
+        picture = linear_from_srgb(develop(frame, params, calibration=twin.calibration) / 255.0)
+        height, width = picture.shape[:2]
+        blocks = [
+            picture[y : y + 96, x : x + 128].mean((0, 1))
+            for y in (0, height - 96)
+            for x in (0, width - 128)
+        ]
+        around = height // 2, width // 2
+        middle = picture[around[0] - 48 : around[0] + 48, around[1] - 64 : around[1] + 64]
+        return middle.mean((0, 1)), np.stack(blocks)
+
+    middle, corner = corners(params)
+    assert 0.1 < middle.min() and middle.max() < 0.9
+    np.testing.assert_allclose(corner / middle, 1.0, atol=0.04)
+    tint = corner / corner[:, 1:2] / (middle / middle[1])
+    np.testing.assert_allclose(tint, 1.0, atol=0.015)

@@ -14,6 +14,10 @@ from modoptic.measure._planes import ColorPlanes
 FloatArray = npt.NDArray[np.float64]
 
 
+_DARKEST = 0.02
+"""Of the brightest: what is darker counts no more in a fit."""
+
+
 def shading(
     flat: npt.NDArray[np.generic],
     black_level: float,
@@ -27,7 +31,7 @@ def shading(
 
     r is 1 in the corner of the frame. The frame is averaged in blocks, which asks for a ``block``
     that holds whole CFA patterns. With ``cfa``, rows of a Bayer pattern, each colour is measured by
-    itself; else all together.
+    itself; else all together. The fit has the least relative error, as who divides by it needs.
 
     Raises
     ------
@@ -45,7 +49,11 @@ def shading(
     blocks = whole.reshape(rows, block, columns, block)
 
     def fitted(mean: FloatArray) -> tuple[float, float, float]:
-        center, k1, k2, k3 = np.linalg.lstsq(terms, mean.ravel(), rcond=None)[0]
+        light = mean.ravel()
+        weights = 1.0 / np.maximum(light, _DARKEST * np.abs(light).max() + 1e-12)
+        center, k1, k2, k3 = np.linalg.lstsq(terms * weights[:, None], light * weights, rcond=None)[
+            0
+        ]
         if center <= 0:
             raise SettingError("flat frame", f"{center:g} DN in the middle", "light on the sensor")
         return float(k1 / center), float(k2 / center), float(k3 / center)

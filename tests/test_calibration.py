@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from modoptic.calibration import (
@@ -62,6 +63,8 @@ def test_what_a_measurement_gives_is_accepted() -> None:
         {"shading": (_shading(distance=NAN),)},
         {"shading": (_shading(NAN, 0.0, 0.0),)},
         {"shading": (_shading(-1.5, 0.0, 0.0),)},
+        {"shading": (msgspec.structs.replace(_shading(), blue=(-1.5, 0.0, 0.0)),)},
+        {"shading": (msgspec.structs.replace(_shading(), red=(NAN, 0.0, 0.0)),)},
         {"defects": ((-1, 0),)},
         {"defects": ((0, 1 << 20),)},
         {"black_level": NAN},

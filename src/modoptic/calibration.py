@@ -39,7 +39,10 @@ class NoisePoint(msgspec.Struct, frozen=True, kw_only=True):
     offset: float
 
 
-class Shading(msgspec.Struct, frozen=True, kw_only=True):
+Triple = tuple[float, float, float]
+
+
+class Shading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Relative illumination at one iris and focus.
 
     1 + k1 r^2 + k2 r^4 + k3 r^6 with r = 1 in the corner.
@@ -47,7 +50,16 @@ class Shading(msgspec.Struct, frozen=True, kw_only=True):
 
     f_number: float
     focus_distance_m: float
-    coefficients: tuple[float, float, float]
+    coefficients: Triple
+    """Of every colour, or of green where red and blue have their own."""
+    red: Triple | None = None
+    blue: Triple | None = None
+
+    @property
+    def colors(self) -> tuple[Triple, Triple, Triple]:
+        """Coefficients of red, green and blue."""
+        green = self.coefficients
+        return self.red or green, green, self.blue or green
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,11 +118,12 @@ def check_calibration(calibration: Calibration) -> None:
         _in("f-number of a shading point", shading.f_number, 0.1, 1e4)
         if shading.focus_distance_m != math.inf:
             _in("focus distance of a shading point", shading.focus_distance_m, 1e-3, 1e9)
-        for coefficient in shading.coefficients:
-            _in("shading coefficient", coefficient, -100, 100)
-        k1, k2, k3 = shading.coefficients
-        for r2 in (step / 32 for step in range(33)):
-            _in("relative illumination", 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 0.01, 100)
+        for coefficients in shading.colors:
+            for coefficient in coefficients:
+                _in("shading coefficient", coefficient, -100, 100)
+            k1, k2, k3 = coefficients
+            for r2 in (step / 32 for step in range(33)):
+                _in("relative illumination", 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 0.01, 100)
     for x, y in calibration.defects:
         _in("column of a defect", x, 0, 65535)
         _in("row of a defect", y, 0, 65535)

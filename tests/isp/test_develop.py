@@ -168,6 +168,21 @@ def test_shading_is_evened_out() -> None:
     assert int(np.ptp(left)) > 30
 
 
+@pytest.mark.parametrize("phase", PHASES)
+def test_shading_of_each_colour_is_evened_out(phase: tuple[str, str]) -> None:
+    height, width = 240, 320
+    y, x = np.mgrid[:height, :width]
+    r2 = ((x - 159.5) ** 2 + (y - 119.5) ** 2) / (159.5**2 + 119.5**2)
+    corners = np.array([-0.6, -0.5, -0.4])
+    light = 0.3 * (1 + corners * r2[..., None]) * np.array(NEUTRAL)
+    frame = frame_of(mosaicked(np.rint(64 + 4031 * light), phase), phase)
+    red, green, blue = ((k, 0.0, 0.0) for k in corners.tolist())
+    shading = Shading(f_number=2.8, focus_distance_m=1.0, coefficients=green, red=red, blue=blue)
+    assert int(np.ptp(isp.develop(frame, calibration=Calibration(shading=(shading,))))) <= 4
+    alike = msgspec.structs.replace(shading, red=None, blue=None)
+    assert int(np.ptp(isp.develop(frame, calibration=Calibration(shading=(alike,))))) > 10
+
+
 def test_defects_are_mended() -> None:
     frame = flat(0.2, PHASES[0])
     clean = isp.develop(frame)

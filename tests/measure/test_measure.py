@@ -119,6 +119,18 @@ def test_shading_of_a_cosine_law_is_recovered() -> None:
         assert value == pytest.approx(1 / (1 + 0.38 * r * r) ** 2, abs=0.003)
 
 
+def test_shading_of_each_colour_is_its_own() -> None:
+    height, width = 512, 640
+    y, x = np.mgrid[:height, :width]
+    r2 = ((y - height / 2) ** 2 + (x - width / 2) ** 2) / ((height / 2) ** 2 + (width / 2) ** 2)
+    flat = 64 + 1500 * (1 - 0.5 * r2)
+    flat[::2, 1::2] = (64 + 700 * (1 - 0.6 * r2))[::2, 1::2]
+    flat[1::2, ::2] = (64 + 900 * (1 - 0.4 * r2))[1::2, ::2]
+    found = shading(flat, 64.0, f_number=2.0, focus_distance_m=1.0, cfa=("GR", "BG"))
+    for coefficients, corner in zip(found.colors, (0.4, 0.5, 0.6), strict=True):
+        assert 1 + sum(coefficients) == pytest.approx(corner, abs=0.002)
+
+
 def test_patches_are_averaged_by_colour() -> None:
     mosaic = np.empty((32, 32))
     mosaic[0::2, 0::2], mosaic[1::2, 1::2] = 110, 130

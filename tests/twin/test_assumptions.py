@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from modoptic.sensor import ConversionGain, SensorSpec, Tolerance
+from modoptic.sensor import AngularSpec, ConversionGain, SensorSpec, Tolerance
 from modoptic.twin import definitions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,8 @@ def test_the_page_says_what_the_definitions_say(tool: ModuleType) -> None:
 
 def test_every_figure_is_listed_with_its_source(tool: ModuleType) -> None:
     assert set(tool.NAMES) == set(definitions())
-    keys = {*SensorSpec.__struct_fields__} - {"high_conversion_gain", "tolerance"}
+    keys = {*SensorSpec.__struct_fields__} - {"high_conversion_gain", "angle", "tolerance"}
+    keys |= {f"angle.{key}" for key in AngularSpec.__struct_fields__}
     keys |= {f"high_conversion_gain.{key}" for key in ConversionGain.__struct_fields__}
     keys |= {f"tolerance.{key}" for key in Tolerance.__struct_fields__}
     for name in tool.NAMES:

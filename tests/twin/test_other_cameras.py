@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from modoptic.calibration import Matrix3
+from modoptic.sensor import AngularSpec
 from modoptic.twin import Definition, Twin, load_definition, measure_calibration
 from modoptic.twin._definition import LensModel
 
@@ -28,6 +29,7 @@ def camera(
         full_well_e=well_e,
         dn_per_electron=3800 / well_e,
         high_conversion_gain=REPLACE(high, full_well_e=well_e / 4),
+        angle=AngularSpec(),  # the shipped one's microlenses are made for its lens
     )
     return REPLACE(
         SHIPPED,

@@ -32,7 +32,7 @@ _CROP = 512
 def _renderer() -> LightRenderer:
     return LightRenderer(
         load_scene("studio"), spectral_response(DEFINITION), lens_of(DEFINITION),
-        diffusion_um=SPEC.diffusion_um,
+        diffusion_um=SPEC.diffusion_um, angular=SPEC.angular_response,
     )  # fmt: skip
 
 

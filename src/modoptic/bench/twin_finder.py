@@ -34,7 +34,7 @@ def twin_finder() -> dict[str, Any]:
     width, height = spec.width // 4, spec.height // 4
     renderer = LightRenderer(
         load_scene("studio"), spectral_response(definition), lens_of(definition),
-        diffusion_um=spec.diffusion_um,
+        diffusion_um=spec.diffusion_um, angular=spec.angular_response,
     )  # fmt: skip
     lens = LensState(definition.focal_length_mm, 2.0, 1.0, definition.transmittance)
     rates = renderer.light(lens, sample_grid(spec, Window("bin4", 0, 0, width, height)))

@@ -31,7 +31,7 @@ BAND_ROWS = 256
 """Rows that one thread develops at a time, and that a sink is given (the last band has fewer)."""
 
 _METHODS: dict[Method, int] = {"gradient": _kernel.GRADIENT, "linear": _kernel.LINEAR}
-_NO_SHADE = np.zeros(3, np.float32)
+_NO_SHADE = np.zeros((3, 3), np.float32)
 NO_COLOURS = np.zeros((1, 1, 3), np.float32)
 _NO_MOSAIC = np.zeros((1, 1), np.uint16)
 _DENOISE_ROWS = 128
@@ -222,7 +222,7 @@ def white_balance(
 
 
 def _shade(meta: FrameMeta, calibration: Calibration | None) -> npt.NDArray[np.float32]:
-    """Fall-off measured nearest to the frame's iris and focus; zeros where unknown."""
+    """Fall-off of each colour, measured nearest to the iris and focus; zeros where unknown."""
     if calibration is None or not calibration.shading or meta.settings.region is not None:
         return _NO_SHADE
     f_number, distance = meta.settings.f_number, meta.settings.focus_distance_m
@@ -233,7 +233,7 @@ def _shade(meta: FrameMeta, calibration: Calibration | None) -> npt.NDArray[np.f
         return abs(math.log2(k / f_number)) + 0.3 * abs(1 / d - 1 / distance)
 
     nearest = min(calibration.shading, key=lambda s: away(s.f_number, s.focus_distance_m))
-    return np.array(nearest.coefficients, np.float32)
+    return np.array(nearest.colors, np.float32)
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ def loupe(
 
     def work(first: int, end: int) -> None:
         _kernel.develop_rows(
-            part, 0, part.shape, plan.phase, plan.black, plan.gain, np.zeros(3, np.float32),
+            part, 0, part.shape, plan.phase, plan.black, plan.gain, np.zeros((3, 3), np.float32),
             matrix, curve, np.float32(0.8), np.float32(_kernel.CODE), _kernel.GRADIENT, first,
             NO_COLOURS, out[first:end],
         )  # fmt: skip

@@ -502,9 +502,11 @@ def _take(mosaic, row0, size, phase, black, gain, shade, t, start, x0, method, r
     e, o = samples[t & 15, 0], samples[t & 15, 1]
     c = t & 1
     _load(mosaic[y - row0], e, o, x0, black[c, 0], black[c, 1], gain[c, 0], gain[c, 1])
-    if shade[0] != 0.0 or shade[1] != 0.0 or shade[2] != 0.0:
-        _unshade(e, x0, y, width, height, shade)
-        _unshade(o, x0 + 1, y, width, height, shade)
+    # red lies at even rows and columns, blue at odd ones
+    for p, row in ((0, e), (1, o)):
+        k = shade[c + p]
+        if k[0] != 0.0 or k[1] != 0.0 or k[2] != 0.0:
+            _unshade(row, x0 + p, y, width, height, k)
     if method == LINEAR:
         if t - start >= 26:
             linear_row(t - 13, samples, scratch, rgb)
@@ -636,7 +638,7 @@ def develop_rows(
     size : (height, width) of the whole picture
     phase : (row, column) of red in the 2 x 2 pattern
     black, gain : float32 (2, 2) by parity in the pattern; sample = (DN - black) * gain, at most 1
-    shade : float32 (3,), relative illumination; zeros for none
+    shade : float32 (3, 3), relative illumination of red, green, blue; zeros for none
     matrix : float32 (3, 3), balanced camera RGB to linear sRGB
     curve : uint16 (`CURVE_SIZE`,), linear 0..1 to `CODE` times the 8 bit level
     sharpen, core : amount of luma detail added; size below which it is taken for noise, in codes

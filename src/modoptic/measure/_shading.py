@@ -14,6 +14,10 @@ from modoptic.measure._planes import ColorPlanes
 FloatArray = npt.NDArray[np.float64]
 
 
+_DARKEST = 0.02
+"""Of the brightest: what is darker counts no more in a fit."""
+
+
 def shading(
     flat: npt.NDArray[np.generic],
     black_level: float,
@@ -21,11 +25,13 @@ def shading(
     f_number: float,
     focus_distance_m: float,
     block: int = 32,
+    cfa: tuple[str, ...] | None = None,
 ) -> Shading:
     """Relative illumination of a frame of an even field: 1 + k1 r^2 + k2 r^4 + k3 r^6.
 
-    r is 1 in the corner of the frame. The frame is averaged in blocks, all colours together, which
-    asks for a ``block`` that holds whole CFA patterns.
+    r is 1 in the corner of the frame. The frame is averaged in blocks, which asks for a ``block``
+    that holds whole CFA patterns. With ``cfa``, rows of a Bayer pattern, each colour is measured by
+    itself; else all together. The fit has the least relative error, as who divides by it needs.
 
     Raises
     ------
@@ -34,20 +40,41 @@ def shading(
     rows, columns = flat.shape[0] // block, flat.shape[1] // block
     if min(rows, columns) < 8:
         raise SettingError("flat frame", flat.shape, f"at least {8 * block} pixels on a side")
-    whole = np.asarray(flat[: rows * block, : columns * block], np.float64)
-    mean = whole.reshape(rows, block, columns, block).mean((1, 3)) - black_level
     height, width = flat.shape
     y = (np.arange(rows) + 0.5) * block - height / 2
     x = (np.arange(columns) + 0.5) * block - width / 2
     r2 = (y[:, None] ** 2 + x[None] ** 2).ravel() / ((height / 2) ** 2 + (width / 2) ** 2)
     terms = np.stack([np.ones_like(r2), r2, r2**2, r2**3], 1)
-    center, k1, k2, k3 = np.linalg.lstsq(terms, mean.ravel(), rcond=None)[0]
-    if center <= 0:
-        raise SettingError("flat frame", f"{center:g} DN in the middle", "light on the sensor")
+    whole = np.asarray(flat[: rows * block, : columns * block], np.float64) - black_level
+    blocks = whole.reshape(rows, block, columns, block)
+
+    def fitted(mean: FloatArray) -> tuple[float, float, float]:
+        light = mean.ravel()
+        weights = 1.0 / np.maximum(light, _DARKEST * np.abs(light).max() + 1e-12)
+        center, k1, k2, k3 = np.linalg.lstsq(terms * weights[:, None], light * weights, rcond=None)[
+            0
+        ]
+        if center <= 0:
+            raise SettingError("flat frame", f"{center:g} DN in the middle", "light on the sensor")
+        return float(k1 / center), float(k2 / center), float(k3 / center)
+
+    if cfa is None:
+        return Shading(
+            f_number=f_number,
+            focus_distance_m=focus_distance_m,
+            coefficients=fitted(blocks.mean((1, 3))),
+        )
+    planes: dict[str, list[FloatArray]] = {"R": [], "G": [], "B": []}
+    for i, row in enumerate(cfa):
+        for j, color in enumerate(row):
+            planes[color].append(blocks[:, i :: len(cfa), :, j :: len(row)].mean((1, 3)))
+    red, green, blue = (fitted(np.mean(planes[color], axis=0)) for color in "RGB")
     return Shading(
         f_number=f_number,
         focus_distance_m=focus_distance_m,
-        coefficients=(float(k1 / center), float(k2 / center), float(k3 / center)),
+        coefficients=green,
+        red=red,
+        blue=blue,
     )
 
 

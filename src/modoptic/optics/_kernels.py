@@ -534,30 +534,60 @@ def add_lamps(
 
 
 @_jit
-def expose_mosaic(
-    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float,
-    pattern: IntArray,
+def _weighed(
+    row: FloatArray, x: FloatArray, yy: float, table: FloatArray, per: float, colors: IntArray,
+    out: FloatArray,
 ) -> None:  # fmt: skip
-    """Multiply (h, w) by ``table`` (3, n), in place: of each sample's channel, at its place.
-
-    The table's entries are for even steps 1 / ``per`` of the squared distance from the axis.
-    """
+    """``row`` times ``table`` (3, n) at each sample's place, of its channel ``colors`` (2,)."""
     last = table.shape[1] - 2
-    for i in range(light.shape[0]):
-        yy = y[i] * y[i]
-        for j in range(light.shape[1]):
-            at = (x[j] * x[j] + yy) * per
-            k = min(int(at), last)
-            c = pattern[i & 1, j & 1]
-            light[i, j] *= table[c, k] + (at - k) * (table[c, k + 1] - table[c, k])
+    for j in range(row.size):
+        at = (x[j] * x[j] + yy) * per
+        k = min(int(at), last)
+        c = colors[j & 1]
+        out[j] = row[j] * (table[c, k] + (at - k) * (table[c, k + 1] - table[c, k]))
+
+
+@_jit
+def expose_mosaic(
+    light: FloatArray, above: FloatArray, below: FloatArray, x: FloatArray, y: FloatArray,
+    table: FloatArray, per: float, pattern: IntArray, first: int,
+) -> None:  # fmt: skip
+    """What samples of a mosaic (h, w) keep of their light and get of their neighbours', in place.
+
+    The entries of ``table`` (2, 3, n) are for even steps 1 / ``per`` of the squared distance from
+    the axis: what is kept, and what is given to the four neighbours. ``above`` and ``below`` are
+    the rows about ``light``, whose first one is row ``first`` of the mosaic; ``y`` (h + 2,) is
+    of all. Left and right of the mosaic lies a mirror.
+    """
+    quarter = np.float32(0.25)
+    height, width = light.shape
+    given = np.empty((3, width), np.float32)
+    kept = np.empty(width, np.float32)
+    _weighed(above, x, y[0] * y[0], table[1], per, pattern[(first - 1) & 1], given[0])
+    _weighed(light[0], x, y[1] * y[1], table[1], per, pattern[first & 1], given[1])
+    for i in range(height):
+        yy = y[i + 2] * y[i + 2]
+        following = light[i + 1] if i + 1 < height else below
+        up, here, down = given[i % 3], given[(i + 1) % 3], given[(i + 2) % 3]
+        _weighed(following, x, yy, table[1], per, pattern[(first + i + 1) & 1], down)
+        yy = y[i + 1] * y[i + 1]
+        _weighed(light[i], x, yy, table[0], per, pattern[(first + i) & 1], kept)
+        row = light[i]
+        for j in range(1, width - 1):
+            row[j] = kept[j] + quarter * (up[j] + down[j] + here[j - 1] + here[j + 1])
+        row[0] = kept[0] + quarter * (up[0] + down[0] + here[1] + here[1])
+        j = width - 1
+        row[j] = kept[j] + quarter * (up[j] + down[j] + here[j - 1] + here[j - 1])
 
 
 @_jit
 def expose_color(
     light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float
 ) -> None:
-    """As `expose_mosaic` for three planes (3, h, w)."""
-    last = table.shape[1] - 2
+    """As `expose_mosaic` for three planes (3, h, w): as in even light on a Bayer mosaic."""
+    half = np.float32(0.5)
+    last = table.shape[2] - 2
+    kept, given = table[0], table[1]
     for i in range(light.shape[1]):
         yy = y[i] * y[i]
         r, g, b = light[0, i], light[1, i], light[2, i]
@@ -565,6 +595,11 @@ def expose_color(
             at = (x[j] * x[j] + yy) * np.float32(per)
             k = min(int(at), last)
             t = at - np.float32(k)
-            r[j] *= table[0, k] + t * (table[0, k + 1] - table[0, k])
-            g[j] *= table[1, k] + t * (table[1, k + 1] - table[1, k])
-            b[j] *= table[2, k] + t * (table[2, k + 1] - table[2, k])
+            red, green, blue = r[j], g[j], b[j]
+            from_r = red * (given[0, k] + t * (given[0, k + 1] - given[0, k]))
+            from_g = green * (given[1, k] + t * (given[1, k + 1] - given[1, k]))
+            from_b = blue * (given[2, k] + t * (given[2, k + 1] - given[2, k]))
+            r[j] = red * (kept[0, k] + t * (kept[0, k + 1] - kept[0, k])) + from_g
+            g[j] = green * (kept[1, k] + t * (kept[1, k + 1] - kept[1, k]))
+            g[j] += half * (from_r + from_b)
+            b[j] = blue * (kept[2, k] + t * (kept[2, k + 1] - kept[2, k])) + from_g

@@ -148,6 +148,10 @@ class Pupil(ABC):
             shapes[radius_um] = self._shape(radius_um)
         return shapes[radius_um]
 
+    @abstractmethod
+    def chief(self, radius_um: float) -> float:
+        """Direction cosine, outward, of light from the pupil's origin."""
+
     def irradiance_factor(self, radius_um: DoubleArray) -> DoubleArray:
         """Irradiance over scene radiance in sr at distances from the axis: tau times the area."""
         tau = self.state.transmittance * self.sine**2
@@ -356,6 +360,10 @@ class IdealPupil(Pupil):
     @property
     def sine(self) -> float:
         return 0.5 / self.thin.working_f_number
+
+    def chief(self, radius_um: float) -> float:
+        tangent = radius_um * 1e-6 / self.thin.image_distance_m
+        return tangent / math.sqrt(1.0 + tangent * tangent)
 
     def _shape(self, radius_um: float) -> PupilShape:
         tangent = radius_um * 1e-6 / self.thin.image_distance_m

@@ -562,3 +562,26 @@ def blur_rim(
                 high = at
         a, b = _slope(x0 + low * c, y0 + low * s, none, bend, 1.0)
         out[k, 0], out[k, 1] = np.float32(-a / bend[3]), np.float32(-b / bend[3])
+
+
+@_jit
+def openness(
+    box: DoubleArray,
+    iris: DoubleArray,
+    radius: float,
+    blades: float,
+    outline: DoubleArray,
+    middle: DoubleArray,
+    out: DoubleArray,
+) -> None:
+    """How much of each cell of ``box`` is open, 0..1, (rows along y, columns along x)."""
+    rows, columns = out.shape
+    hx, hy = (box[1] - box[0]) / columns, (box[3] - box[2]) / rows
+    h = math.sqrt(hx * hy)
+    inner = outline.min() - h
+    for i in range(rows):
+        y = box[2] + (i + 0.5) * hy
+        for j in range(columns):
+            x = box[0] + (j + 0.5) * hx
+            part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
+            out[i, j] = min(max(part, 0.0), 1.0)

@@ -15,12 +15,14 @@ from scipy.interpolate import CubicSpline
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
+from modoptic.optics._angles import Cones
 from modoptic.optics._exact import ExactView, tiles
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
 from modoptic.optics._quick import QuickView
 from modoptic.optics._sources import (
+    AngularLike,
     Bulbs,
     Cached,
     LampsLike,
@@ -41,17 +43,27 @@ _PREVIEW_STRIPS = 8
 _RIM_STEPS = 8.0
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
+_EXPOSED_ROWS = 256
 
 
 class _Shading:
     """How much light each place of the sensor gets, by its distance from the axis."""
 
-    def __init__(self, pupil: Pupil, reach_um: float, *, quick: bool = False) -> None:
+    def __init__(
+        self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False
+    ) -> None:
         squared = np.linspace(0.0, reach_um**2, _SHADES)
         known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
+        at = np.sqrt(known)
         of = pupil.quick_irradiance_factor if quick else pupil.irradiance_factor
-        factor = CubicSpline(known, of(np.sqrt(known)))(squared)
-        self.table = np.tile(np.asarray(factor, np.float32), (3, 1))
+        factor = np.zeros((2, 3, known.size))
+        factor[0] = of(at)
+        if cones is not None:
+            means = cones.quick(pupil, at) if quick else cones.exact(pupil, at)
+            factor = means * factor[0]
+        table = CubicSpline(known, factor, axis=2)(squared)
+        self.table: FloatArray = np.ascontiguousarray(table, np.float32)
+        """(2, 3, n): what a sample keeps of its light, and what it gives to its neighbours."""
         self.per_um2 = (_SHADES - 1) / reach_um**2
 
 
@@ -65,6 +77,7 @@ class LightRenderer:
     scene, response : what is looked at, and what the sensor makes of its light
     lens : the design; by default without aberrations
     diffusion_um : standard deviation of the charge's spread in the sensor, a Gaussian
+    angular : what photosites make of a light's direction; by default all directions are alike
     """
 
     def __init__(
@@ -74,9 +87,11 @@ class LightRenderer:
         lens: Lens | None = None,
         *,
         diffusion_um: float = 0.0,
+        angular: AngularLike | None = None,
     ) -> None:
         self.scene = scene
         self.lens = lens or IdealLens()
+        self._cones = None if angular is None else Cones(self.lens, angular)
         self._response = response
         self._diffusion_um = diffusion_um
         self._parts: list[Surface | Bulbs] = []
@@ -123,9 +138,8 @@ class LightRenderer:
         spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._cached(pupil, *seen) if seen else None
         view = ExactView(spread, self._parts, grid, rasters)
-        x_um, y_um = grid.x_um.astype(np.float32), grid.y_um.astype(np.float32)
-        shading = _Shading(pupil, _reach(grid.x_um, grid.y_um))
-        out = np.empty((y_um.size, x_um.size), np.float32)
+        shading = _Shading(pupil, _reach(grid.x_um, grid.y_um), self._cones)
+        out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
 
@@ -133,18 +147,15 @@ class LightRenderer:
             for tile in every[first:end]:
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
-                part, pattern = view.tile(tile)
-                rows, columns = slice(*tile.rows), slice(*tile.columns)
-                _kernels.expose_mosaic(
-                    part, x_um[columns], y_um[rows], shading.table, shading.per_um2, pattern
-                )
-                np.multiply(part, area, out=out[rows, columns])
+                part, _ = view.tile(tile)
+                np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
 
         def done(count: int) -> None:
             if progress is not None:
                 progress(count / len(every))
 
         run_bands(work, len(every), 1, done=done)
+        _expose(out, grid, shading)
         return out
 
     def preview(
@@ -174,7 +185,7 @@ class LightRenderer:
         ]
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
-        shading = _Shading(pupil, _reach(x_um, y_um), quick=True)
+        shading = _Shading(pupil, _reach(x_um, y_um), self._cones, quick=True)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
@@ -218,6 +229,28 @@ class LightRenderer:
             return self._previews[key]
 
 
+def _expose(light: FloatArray, grid: SampleGrid, shading: _Shading) -> None:
+    """What samples make of their light, in place; see `_kernels.expose_mosaic`."""
+    height = grid.y_um.size
+    rows = np.abs(np.arange(-1, height + 1))
+    rows[-1] = height - 2  # beyond its edges the mosaic goes on as in a mirror
+    x_um, y_um = grid.x_um.astype(np.float32), grid.y_um[rows].astype(np.float32)
+    pattern = np.array([["RGB".index(color) for color in row] for row in grid.cfa], np.int64)
+    # bands change their rows while others still need them
+    firsts = np.arange(0, height, _EXPOSED_ROWS)
+    above = light[rows[firsts]]
+    below = light[rows[np.minimum(firsts + _EXPOSED_ROWS, height) + 1]]
+
+    def work(first: int, end: int) -> None:
+        k = first // _EXPOSED_ROWS
+        _kernels.expose_mosaic(
+            light[first:end], above[k], below[k], x_um, y_um[first : end + 2], shading.table,
+            shading.per_um2, pattern, first,
+        )  # fmt: skip
+
+    run_bands(work, height, _EXPOSED_ROWS)
+
+
 def _reach(x_um: DoubleArray, y_um: DoubleArray) -> float:
     """Distance of the farthest sample from the axis."""
     return float(math.hypot(np.abs(x_um).max(), np.abs(y_um).max())) + 1e-9
@@ -254,7 +287,9 @@ def warm() -> Iterator[str]:
     lamp = part, part, part + 1, image[0], image[0], image[0]
     _kernels.add_lamps(*lamp, part, part, light, passing, 1.0)
     _kernels.stamp_mosaic(taps[0], 0, 0, 0, light[0], passing)
-    table = np.ones((3, 4), np.float32)
-    _kernels.expose_mosaic(light[0], part, part, table, 1.0, pattern)
+    table = np.ones((2, 3, 4), np.float32)
+    _kernels.expose_mosaic(
+        light[0], part, part, part, np.zeros(4, np.float32), table, 1.0, pattern, 0
+    )
     _kernels.expose_color(light, part, part, table, 1.0)
     yield "optics: lamps"

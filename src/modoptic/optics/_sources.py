@@ -71,6 +71,17 @@ class SceneLike(Protocol):
     def wavelengths_nm(self) -> DoubleArray: ...
 
 
+class AngularLike(Protocol):
+    """What is asked of a photosite's response to directions; see `modoptic.sensor`."""
+
+    def __call__(self, radius_um: float, across: DoubleArray, outward: DoubleArray) -> DoubleArray:
+        """Shares (2, 3, n) of n rays, in each colour: kept, and given to the four neighbours.
+
+        ``across`` and ``outward`` are direction cosines ``radius_um`` from the axis.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class SpectralResponse:
     """What a sensor makes of light: electrons a photon, all filters included."""

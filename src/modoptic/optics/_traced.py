@@ -244,6 +244,9 @@ class TracedPupil(Pupil):
         fitted = np.linalg.lstsq(np.stack([q**k for k in range(4)], axis=1), ratio, rcond=None)[0]
         return np.asarray(fitted[1:] / fitted[0], np.float64)
 
+    def chief(self, radius_um: float) -> float:
+        return self.shape(radius_um).bend[2]
+
     def _shape(self, radius_um: float) -> PupilShape:
         lens, tables = self._lens, self._lens.tables
         z, height = self._nearness, self._height_mm(radius_um)

@@ -1,5 +1,6 @@
 """Photons to digital numbers: quantum efficiency, wells, noise, gain, conversion, readout modes."""
 
+from modoptic.sensor._angle import AngularResponse, AngularSpec
 from modoptic.sensor._sensor import (
     BINNING,
     CompactLight,
@@ -18,6 +19,8 @@ from modoptic.sensor._warm import warm
 
 __all__ = [
     "BINNING",
+    "AngularResponse",
+    "AngularSpec",
     "CompactLight",
     "Conversion",
     "ConversionGain",

@@ -16,6 +16,7 @@ from modoptic.errors import SettingError
 from modoptic.frame import Readout
 from modoptic.pixels import bayer_format
 from modoptic.sensor import _kernels
+from modoptic.sensor._angle import AngularResponse, AngularSpec
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -101,7 +102,14 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     exposure_min_s: float
     exposure_max_s: float
     bits: tuple[Literal[12, 14], ...] = (12,)
+    angle: AngularSpec = AngularSpec()
     tolerance: Tolerance = Tolerance()
+
+    @property
+    def angular_response(self) -> AngularResponse:
+        """Of the nominal sensor, centred on the axis."""
+        corner_um = 0.5 * self.pitch_um * float(np.hypot(self.width, self.height))
+        return AngularResponse(self.angle, corner_um)
 
     def at(self, gain: float, conversion: Conversion = "auto") -> ConversionGain:
         """Wells and noise at a gain.

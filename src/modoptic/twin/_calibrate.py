@@ -200,7 +200,9 @@ def _shading(twin: Twin, black: float) -> tuple[Shading, ...]:
         flat = _shoot(twin, _with(settings, _exposure_for(twin, settings, 0.7)))
         block = min(32, min(flat.shape) // 8 // 2 * 2)
         results.append(
-            measure.shading(flat, black, f_number=f_number, focus_distance_m=1e9, block=block)
+            measure.shading(
+                flat, black, f_number=f_number, focus_distance_m=1e9, block=block, cfa=info.cfa
+            )
         )
     return tuple(results)
 

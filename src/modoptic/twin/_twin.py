@@ -333,8 +333,9 @@ class Twin:
     def _light_of(self, scene: Scene) -> LightMaps:
         sensor = self.definition.sensor
         renderer = LightRenderer(
-            scene, self._response, self._design, diffusion_um=sensor.diffusion_um
-        )
+            scene, self._response, self._design, diffusion_um=sensor.diffusion_um,
+            angular=sensor.angular_response,
+        )  # fmt: skip
         return LightMaps(renderer, sensor, settles=self.real_time)
 
     def _move(self, focus_m: float | None, f_number: float | None) -> None:

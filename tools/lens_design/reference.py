@@ -24,7 +24,7 @@ from tables import MAIN, WAVELENGTHS_NM, Focus, object_point
 
 PIXEL_UM, RAYS = 0.4, 160
 CASES = (
-    (1.4, 192, (50, 100, 200)),
+    ("widest", 192, (50, 100, 200)),
     (2.8, 192, (50, 100, 200)),
     # 192 pixels hold 97.5 % of an Airy pattern of f/8, so that its MTF came out above the limit
     (8.0, 512, (40, 80, 120)),
@@ -70,17 +70,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("listing", type=Path)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--cover", type=float, default=0.0)
+    parser.add_argument("--widest", type=float, default=1.4, help="smallest f-number")
+    parser.add_argument("--pixels", type=int, default=192, help="of the picture of a PSF")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     np.seterr(divide="ignore", invalid="ignore")
     tables = np.load(DATA / f"{args.out}.npz")
-    design = load(args.listing, args.scale, Catalogue())
+    design = load(args.listing, args.scale, Catalogue(), args.cover)
     design = design.refocused(paraxial(design, WAVELENGTHS_NM[MAIN] * 1e-3)[1])
     design = design.refocused(float(tables["plane_um"]) * 1e-3)
     found: list[dict[str, float]] = []
+    # the tables reach 1 % past the corner
+    corner = float(tables["heights_mm"][-1]) / 1.01
     for number, pixels, frequencies in CASES:
+        number = args.widest if number == "widest" else number
+        pixels = max(pixels, args.pixels)
         iris = axial_iris(design, 0.5 / number)
-        for height in (0.0, 0.7 * 10.83):
+        for height in (0.0, 0.7 * corner):
             direction = object_point(Focus(design, np.inf), height)[2]
             angle = float(np.degrees(np.arctan2(abs(direction[1]), direction[2])))
             lens = optic(design, iris, angle)
@@ -99,7 +106,7 @@ def main() -> None:
                 found.append(case)
     text = {
         "made_with": f"optiland {metadata.version('optiland')}, ScalarHuygensPSF, {RAYS} rays, "
-        f"pixels of {PIXEL_UM} um, 192 x 192 and at f/8 512 x 512, robust ray aiming, 587.5618 nm",
+        f"pixels of {PIXEL_UM} um, {args.pixels} x {args.pixels} and at f/8 512 x 512, robust ray aiming, 587.5618 nm",
         "cases": found,
     }
     (DATA / f"{args.out}-reference.json").write_text(json.dumps(text, indent=1) + "\n")

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from glass import Catalogue, Glass
+from glass import D_UM, Catalogue, Glass
 
 Array = npt.NDArray[np.float64]
 
 AIR = 1.0
+COVER_GAP_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,31 @@ class Design:
             surfaces=tuple(replace(s, z=s.z + by_mm) if s.fixed else s for s in self.surfaces),
         )
 
+    def covered(self, thickness_mm: float, glass: Glass) -> Design:
+        """With a plane plate `COVER_GAP_MM` before the sensor, which stays with it."""
+        front = self.image_z - COVER_GAP_MM - thickness_mm
+        rim = max(s.semi_diameter for s in self.surfaces)
+        plate = (
+            Surface(front, 0.0, rim, glass, fixed=True),
+            Surface(front + thickness_mm, 0.0, rim, None, fixed=True),
+        )
+        return replace(self, surfaces=self.surfaces + plate)
+
     @property
     def front_z(self) -> float:
         return self.surfaces[0].z
 
 
-def load(path: Path, scale: float, catalogue: Catalogue, covers: int = 2) -> Design:
-    """A listing in JSON, scaled; its last ``covers`` surfaces are those of the sensor's cover."""
+def load(path: Path, scale: float, catalogue: Catalogue, cover_mm: float = 0.0) -> Design:
+    """A listing in JSON, scaled, with the sensor's cover.
+
+    The cover is the listing's last two surfaces, or a plate of N-BK7 of ``cover_mm`` if that is
+    given. Rims that the listing leaves out are found by `rims`.
+    """
     listing = json.loads(path.read_text("utf-8"))
     rows = listing["surfaces"]
     surfaces: list[Surface] = []
+    covers = 0 if cover_mm else 2
     z = 0.0
     for n, row in enumerate(rows):
         radius = row["radius"]
@@ -79,7 +95,7 @@ def load(path: Path, scale: float, catalogue: Catalogue, covers: int = 2) -> Des
             Surface(
                 z=z,
                 curvature=0.0 if radius is None else 1.0 / (radius * scale),
-                semi_diameter=row["semi_diameter"] * scale,
+                semi_diameter=row.get("semi_diameter", 0.0) * scale,
                 glass=glass,
                 aspheric=tuple(a / scale ** (3 + 2 * k) for k, a in enumerate(powers)),
                 stop=bool(row.get("stop")),
@@ -87,7 +103,29 @@ def load(path: Path, scale: float, catalogue: Catalogue, covers: int = 2) -> Des
             )
         )
         z += row["thickness"] * scale
-    return Design(listing["name"], listing["source"], tuple(surfaces), z)
+    design = Design(listing["name"], listing["source"], tuple(surfaces), z)
+    if not all(s.semi_diameter for s in surfaces):
+        design = rims(design, listing["f_number_listed"], listing["image_height_mm"] * scale)
+    return design.covered(cover_mm, catalogue.match(1.5168, 64.17)) if cover_mm else design
+
+
+def rims(design: Design, f_number: float, height: float) -> Design:
+    """Elements just large enough for the axis' whole bundle and the chief ray of the corner.
+
+    Where a listing says nothing of them this is the usual choice; about half of the corner's light
+    is cut off.
+    """
+    um = D_UM
+    wide = replace(design, surfaces=tuple(replace(s, semi_diameter=1e3) for s in design.surfaces))
+    axial = trace(wide, 0.0, np.array([[0.0, 0.5 / f_number]]), um)
+    corner = trace(wide, height, np.array([[0.0, chief(wide, height, um)]]), um)
+    radii = np.maximum(axial.radii[0], corner.radii[0])
+    return replace(
+        design,
+        surfaces=tuple(
+            replace(s, semi_diameter=float(r)) for s, r in zip(design.surfaces, radii, strict=True)
+        ),
+    )
 
 
 @dataclass
@@ -104,6 +142,8 @@ class Rays:
     """(n, 2) where the ray meets the stop, mm."""
     room: Array
     """(n,) least of (semi-diameter - height) / semi-diameter over all rims; not the stop's."""
+    radii: Array
+    """(n, surfaces) where it meets each surface, mm from the axis."""
     alive: npt.NDArray[np.bool_]
 
 
@@ -117,6 +157,7 @@ def trace(design: Design, height: float, cosines: Array, um: float) -> Rays:
     d = -np.column_stack([cosines, forward])
     p = np.tile([0.0, height, design.image_z], (n, 1))
     path, room, iris = np.zeros(n), np.full(n, np.inf), np.zeros((n, 2))
+    radii = np.empty((n, len(design.surfaces)))
     index = AIR
     for at in range(len(design.surfaces) - 1, -1, -1):
         s = design.surfaces[at]
@@ -125,7 +166,7 @@ def trace(design: Design, height: float, cosines: Array, um: float) -> Rays:
         alive &= hit
         p = p + t[:, None] * d
         path += index * t
-        radius = np.hypot(p[:, 0], p[:, 1])
+        radii[:, at] = radius = np.hypot(p[:, 0], p[:, 1])
         if s.stop:
             iris = p[:, :2].copy()
         else:
@@ -135,7 +176,7 @@ def trace(design: Design, height: float, cosines: Array, um: float) -> Rays:
             d, passed = _refract(d, normal, index / index_next)
             alive &= passed
         index = index_next
-    return Rays(p, -d, path, iris, room, alive)
+    return Rays(p, -d, path, iris, room, radii, alive)
 
 
 def _meet(s: Surface, p: Array, d: Array) -> tuple[Array, Array, npt.NDArray[np.bool_]]:

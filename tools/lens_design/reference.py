@@ -106,7 +106,8 @@ def main() -> None:
                 found.append(case)
     text = {
         "made_with": f"optiland {metadata.version('optiland')}, ScalarHuygensPSF, {RAYS} rays, "
-        f"pixels of {PIXEL_UM} um, {args.pixels} x {args.pixels} and at f/8 512 x 512, robust ray aiming, 587.5618 nm",
+        f"pixels of {PIXEL_UM} um, {args.pixels} x {args.pixels} and at f/8 512 x 512, "
+        "robust ray aiming, 587.5618 nm",
         "cases": found,
     }
     (DATA / f"{args.out}-reference.json").write_text(json.dumps(text, indent=1) + "\n")

@@ -224,7 +224,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "turned",
-            "landing", "blur_rim", "open_area",
+            "weigh", "landing", "blur_rim", "open_area",
         )),
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):

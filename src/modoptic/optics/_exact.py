@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
@@ -31,6 +32,8 @@ _CELL_UM = 760.0
 _LAMP_KEPT = 0.9998
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
+_SHARP = 3.0
+"""Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 
 
@@ -42,8 +45,13 @@ class Tile(NamedTuple):
     cell: Cell
 
 
-def tiles(grid: SampleGrid) -> list[Tile]:
-    """The samples of a grid, cell by cell."""
+def tiles(grid: SampleGrid) -> list[list[Tile]]:
+    """The samples of a grid, cell by cell; those that are mirror images together.
+
+    Such share kernels, and cells at one distance from the axis what those are made from: groups
+    that follow each other are near the axis and far from it in turn, so that threads which take
+    one each do not wait for the same.
+    """
     side_um = _CELL_UM
 
     def spans(places: DoubleArray) -> list[tuple[tuple[int, int], int]]:
@@ -59,8 +67,14 @@ def tiles(grid: SampleGrid) -> list[Tile]:
         for rows, cy in spans(grid.y_um)
         for columns, cx in spans(grid.x_um)
     ]
-    # those that are mirror images one after another, as they share kernels
-    return sorted(found, key=lambda t: (max(t.cell.y, -1 - t.cell.y), max(t.cell.x, -1 - t.cell.x)))
+    groups: dict[tuple[int, int], list[Tile]] = {}
+    for tile in found:
+        x, y = (max(at, -1 - at) for at in (tile.cell.x, tile.cell.y))
+        groups.setdefault((x, y), []).append(tile)
+    order = sorted(groups, key=lambda at: at[0] ** 2 + at[0] + at[1] ** 2 + at[1])
+    half = (len(order) + 1) // 2
+    turns = [k for pair in itertools.zip_longest(order[:half], order[half:]) for k in pair if k]
+    return [groups[k] for k in turns]
 
 
 def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
@@ -191,7 +205,7 @@ class ExactView:
         dense = 1
         if level == 0:
             # samples are points of the lattice; where they lie beside them is in their kernels
-            dense = self._dense
+            dense = self._dense if least < _SHARP * lattice.step else 1
             step /= dense
             step_um /= dense
             first_row, first_column = tile.rows[0] + int(i0), tile.columns[0] + int(j0)
@@ -208,7 +222,7 @@ class ExactView:
             kinds = tuple(self._kinds[k ^ (2 * r + c)] for k in range(4))
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
-        if level == 0:
+        if dense > 1:
             of = finest
         image = of.fetch(
             finer, dense * first_row - margin, dense * first_column - margin,

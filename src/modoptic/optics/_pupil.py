@@ -414,10 +414,11 @@ def airy_radius_um(wavelength_nm: float, working_f_number: float) -> float:
 def warm_pupil() -> Iterator[str]:
     """Compile the kernels of the pupil; one line each."""
     pupil = IdealLens().pupil(LensState(17.5, 2.0, 1.0))
-    pupil.otf(0.0, 1.0, 0.01, 4)
+    found = pupil.otf(0.0, 1.0, 0.01, 4)
     yield "optics: wavefront"
     pupil.thrown(0.0, 1.0, 0.01, 4)
     part = np.zeros((8, 8, 8), np.float32)
+    _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
     _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, np.empty((3, 4, 3), np.complex64))
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)

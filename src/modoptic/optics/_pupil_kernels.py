@@ -468,6 +468,21 @@ def soften(
 
 
 @_jit
+def weigh(waves: ComplexArray, weights: FloatArray, part: float, out: FloatArray) -> None:
+    """Add ``part`` of the transfer functions (n, m, m), weighted (3, n), to what `turned` takes.
+
+    Not by matrices: a library's threads for those would fight with the ones that call this.
+    """
+    for k in range(waves.shape[0]):
+        for c in range(3):
+            w = np.float32(part) * weights[c, k]
+            for i in range(waves.shape[1]):
+                for j in range(waves.shape[2]):
+                    out[i + 1, j + 1, 2 * c] += w * waves[k, i, j].real
+                    out[i + 1, j + 1, 2 * c + 1] += w * waves[k, i, j].imag
+
+
+@_jit
 def turned(
     near: FloatArray, far: FloatArray, part: float, ratio: float, x: float, y: float,
     out: ComplexArray,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ class LightRenderer:
         area = np.float32(grid.area_um2 * 1e-12)
 
         def work(first: int, end: int) -> None:
-            for tile in every[first:end]:
+            for tile in itertools.chain(*every[first:end]):
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
                 part, _ = view.tile(tile)

@@ -6,6 +6,7 @@ import functools
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,6 +73,20 @@ class Cell(NamedTuple):
         return (self.x + 0.5) * self.side_um, (self.y + 0.5) * self.side_um
 
 
+class _Once:
+    """What is made by the first thread that asks for it; others wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: FloatArray | None = None
+
+    def made(self, make: Callable[[], FloatArray]) -> FloatArray:
+        with self._lock:
+            if self._made is None:
+                self._made = make()
+            return self._made
+
+
 class Spread:
     """Kernels of one pupil for one response; they are kept. May be used from several threads.
 
@@ -89,8 +104,8 @@ class Spread:
             for nodes in self._nodes
         ]
         self._lock = threading.Lock()
-        self._along: dict[tuple[float, ...], FloatArray] = {}
-        self._kernels: OrderedDict[tuple[object, ...], FloatArray] = OrderedDict()
+        self._along: dict[tuple[float, ...], _Once] = {}
+        self._kernels: OrderedDict[tuple[object, ...], _Once] = OrderedDict()
 
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
         """Even number of points ``step_um`` apart in which the spread fits."""
@@ -127,12 +142,8 @@ class Spread:
     ) -> FloatArray:
         key = (radius_um, inverse_depth, step_um, size)
         with self._lock:
-            made = self._along.get(key)
-        if made is None:
-            made = self._at(radius_um, inverse_depth, step_um, size)
-            with self._lock:
-                self._along[key] = made
-        return made
+            once = self._along.setdefault(key, _Once())
+        return once.made(lambda: self._at(*key))
 
     def _at(self, radius_um: float, inverse_depth: float, step_um: float, size: int) -> FloatArray:
         """Transfer function in each channel along the radius, as `turned` takes it."""
@@ -144,14 +155,11 @@ class Spread:
         # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
         args = radius_um, inverse_depth, 1.0 / (_CLOSER * size * step_um), count, nodes
-        found = np.zeros((3, count, count), np.complex64)
-        if rays < 1.0:
-            found += np.float32(1.0 - rays) * np.tensordot(weights, pupil.otf(*args), 1)
-        if rays > 0.0:
-            found += np.float32(rays) * np.tensordot(weights, pupil.thrown(*args), 1)
         out = np.zeros((count + 1, count + 1, 8), np.float32)
-        for c in range(3):
-            out[1:, 1:, 2 * c], out[1:, 1:, 2 * c + 1] = found[c].real, found[c].imag
+        if rays < 1.0:
+            _pupil_kernels.weigh(pupil.otf(*args), weights, 1.0 - rays, out)
+        if rays > 0.0:
+            _pupil_kernels.weigh(pupil.thrown(*args), weights, rays, out)
         # even across; outward the conjugate
         out[:, 0] = out[:, 2]
         out[0] = out[2]
@@ -183,15 +191,16 @@ class Spread:
         wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
         key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted)
         with self._lock:
-            made = self._kernels.get(key)
-        if made is None:
-            size = size or self.window(cell, inverse_depth, step_um)
+            once = self._kernels.setdefault(key, _Once())
+            while len(self._kernels) > _KERNELS_KEPT:
+                self._kernels.popitem(last=False)
+
+        def make() -> FloatArray:
             at = abs(x), abs(y)
-            made = self._made(at, inverse_depth, step_um, binning, wanted, disc_um, size, kept)
-            with self._lock:
-                self._kernels[key] = made
-                while len(self._kernels) > _KERNELS_KEPT:
-                    self._kernels.popitem(last=False)
+            fits = size or self.window(cell, inverse_depth, step_um)
+            return self._made(at, inverse_depth, step_um, binning, wanted, disc_um, fits, kept)
+
+        made = once.made(make)
         return made[[wanted.index(k) for k in mirrored], :: int(sy), :: int(sx)]
 
     def _made(

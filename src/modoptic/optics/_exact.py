@@ -32,6 +32,7 @@ _CELL_UM = 760.0
 _LAMP_KEPT = 0.9998
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
+_JUST = 1.0 + 1e-9
 _SHARP = 3.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
@@ -88,6 +89,37 @@ def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
     return first, step, (even - first, odd - first)
 
 
+class _Source(NamedTuple):
+    """A layer, evaluated at points of the lattice, between them, and from a raster if there is."""
+
+    direct: Direct
+    finest: Direct
+    cached: Cached | None
+    a: float
+    b: float
+    """Its inverse depth in direction y is a + b y."""
+    bounds: tuple[float, float, float, float]
+
+
+class _Band(NamedTuple):
+    """Directions y of a cell, from ``top`` to ``bottom``, and what a layer's blur is there."""
+
+    top: float
+    bottom: float
+    bent: float
+    offset: float
+    slope: float
+
+    def blur(self, y: npt.NDArray[np.floating]) -> DoubleArray:
+        """Signed diameters of the blur disc in directions y, as tangents."""
+        return np.asarray(self.offset + self.slope * y, np.float64)
+
+
+def _far(grid: SampleGrid) -> float:
+    """Distance of the farthest sample from the axis, um."""
+    return float(math.hypot(np.abs(grid.x_um).max(), np.abs(grid.y_um).max()))
+
+
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
@@ -116,18 +148,22 @@ class ExactView:
             Kind(int(self._channels[i, j]), off_x[j], off_y[i]) for i in range(2) for j in range(2)
         )
         lens_m = self.thin.image_distance_m
-        self._sources: list[tuple[Direct, Direct, Cached | None] | list[_Stamp]] = []
+        self._spill = max(
+            self.pupil.reach_um(r, self.thin.inverse_focus) for r in np.linspace(0.0, _far(grid), 8)
+        )
+        self._sources: list[_Source | list[_Stamp]] = []
         for n, part in enumerate(parts):
             if isinstance(part, Bulbs):
                 self._sources.append(self._stamps(part))
                 continue
             raster = rasters[n] if rasters else None
-            cached = raster.at(lens_m) if isinstance(raster, Cached) else None
+            cached = raster.at(lens_m, self.pupil.warp) if isinstance(raster, Cached) else None
             direct, finest = (
                 Direct(part, lattice, lens_m, self.pupil.warp)
                 for lattice in (self._lattice, self._fine)
             )
-            self._sources.append((direct, finest, cached))
+            depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
+            self._sources.append(_Source(direct, finest, cached, *depth, bounds))
 
     def tile(self, tile: Tile) -> tuple[FloatArray, IntArray]:
         """Light (h, w) before shading, and the channels (2, 2) of its first samples."""
@@ -142,39 +178,69 @@ class ExactView:
                         stamp.values, stamp.row - i0, stamp.column - j0, 2 * (i0 & 1) + (j0 & 1),
                         light, passing,
                     )  # fmt: skip
-            elif self._under(*source, tile, pattern, light, passing):
+                continue
+            hidden = [
+                self._under(source, band, tile, pattern, light, passing)
+                for band in self._bands(source, tile.cell)
+            ]
+            if hidden and all(hidden):
                 break
         return light, pattern
 
+    def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
+        """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
+
+        Of the whole cell, so that a part of it is rendered alike.
+        """
+        thin, step = self.thin, self._lattice.step
+        middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
+        k1, k2, k3 = self.pupil.warp
+        bent = 1.0 + middle * (k1 + middle * (k2 + middle * k3))
+        left, top, right, bottom = (v * cell.side_um * self._per_um for v in (
+            cell.x, cell.y, cell.x + 1, cell.y + 1
+        ))  # fmt: skip
+        offset = thin.iris_m * (source.a - thin.inverse_focus)
+        slope = thin.iris_m * source.b * bent
+        ends = offset + slope * top, offset + slope * bottom
+        # a quick look, with more room than kernels ever take
+        room = 1.5 * max(abs(ends[0]), abs(ends[1])) + 16.0 * step
+        room += 1.5 * (self._spill + 2.2 * thin.working_f_number) * self._per_um + 0.01
+        x0, y0, x1, y1 = (v / bent for v in source.bounds)
+        if x0 > right + room or x1 < left - room or y0 > bottom + room or y1 < top - room:
+            return []
+        cuts: set[float] = set()
+        if slope:
+            limits = [_SHARP * step] if self._dense > 1 else []
+            limits += [_DETAIL * step * 2.0**k for k in range(1, 6)]
+            for limit in limits:
+                cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
+        inner = sorted(y for y in cuts if top < y < bottom)
+        edges = [top, *inner, bottom]
+        return [_Band(low, high, bent, offset, slope) for low, high in itertools.pairwise(edges)]
+
     def _under(
-        self, source: Direct, finest: Direct, cached: Cached | None, tile: Tile, pattern: IntArray,
-        light: FloatArray, passing: FloatArray,
+        self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
+        passing: FloatArray,
     ) -> bool:  # fmt: skip
-        """Lay one layer under the tile; True if nothing behind it can be seen."""
-        thin, lattice = self.thin, self._lattice
+        """Lay one layer under a band of the tile; True if nothing behind it can be seen there."""
+        lattice = self._lattice
+        source, cached, bent = found.direct, found.cached, band.bent
         tx = self._tx[tile.columns[0] : tile.columns[1]]
         ty = self._ty[tile.rows[0] : tile.rows[1]]
-        middle = 0.25 * ((tx[0] + tx[-1]) ** 2 + (ty[0] + ty[-1]) ** 2)
-        bent = 1.0 + float(np.polyval([*self.pupil.warp[::-1], 0.0], middle))
-        a, b = source.layer.inverse_depth(thin.image_distance_m)
-        b *= bent
-
-        def blur(y: npt.NDArray[np.floating]) -> DoubleArray:
-            """Signed diameters of the blur disc in directions y, as tangents."""
-            return np.asarray(thin.iris_m * (a + b * y - thin.inverse_focus), np.float64)
-
-        # of the whole cell, so that a part of it is rendered alike
-        ends = blur(np.array([tile.cell.y, tile.cell.y + 1]) * tile.cell.side_um * self._per_um)
+        within = np.searchsorted(ty, (band.top, band.bottom))
+        if within[0] == within[1]:
+            return True
+        ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
-        level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0)))
+        level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0) * _JUST))
         level = min(level, source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source
         finer = level
         if cached is not None:
-            # a raster whose points lie so far apart or less
-            finer = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.01)
+            # a raster whose points lie about so far apart or less
+            finer = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.1)
             finer = min(finer, cached.max_level)
             if finer >= 0:
                 of = cached
@@ -188,11 +254,11 @@ class ExactView:
         far = max((float(ends[0]), float(ends[1])), key=abs)
         reach = self.spread.window(cell, self._inverse(far), step_um) // 2
         edge = 0.5 * most + (reach + 2.0) * step
-        box = np.array(source.layer.bounds(thin.image_distance_m)) / bent
+        box = np.array(found.bounds) / bent
         with np.errstate(invalid="ignore"):
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
         j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
-        i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3]))
+        i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3])).clip(*within)
         if j0 >= j1 or i0 >= i1:
             return False
 
@@ -205,13 +271,13 @@ class ExactView:
         dense = 1
         if level == 0:
             # samples are points of the lattice; where they lie beside them is in their kernels
-            dense = self._dense if least < _SHARP * lattice.step else 1
+            dense = self._dense if least * _JUST < _SHARP * lattice.step else 1
             step /= dense
             step_um /= dense
             first_row, first_column = tile.rows[0] + int(i0), tile.columns[0] + int(j0)
             height, width = int(i1 - i0), int(j1 - j0)
-        rows = blur(y0 + step * dense * (first_row + np.arange(height)))
-        if b == 0.0:
+        rows = band.blur(y0 + step * dense * (first_row + np.arange(height)))
+        if band.slope == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
             quantum = max(_BLUR_STEP_UM * self._per_um, (2.0 if level else 0.5) * step * dense)
@@ -223,7 +289,7 @@ class ExactView:
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
         if dense > 1:
-            of = finest
+            of = found.finest
         image = of.fetch(
             finer, dense * first_row - margin, dense * first_column - margin,
             dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin,
@@ -246,7 +312,7 @@ class ExactView:
                 blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
                 (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
             ))  # fmt: skip
-        whole = i1 - i0 == len(ty) and j1 - j0 == len(tx)
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
         return whole and rest < _OPAQUE
 
     def _inverse(self, disc: float) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
@@ -202,6 +203,50 @@ def share_outside(kernels: FloatArray) -> FloatArray:
             out[r] = max(out[r], worst)
             outside += rings[r]
     return out
+
+
+@_jit
+def slide(
+    source: FloatArray, top: int, left: int, first: int, column: int, x0: float, y0: float,
+    step: float, amount: float, bend: DoubleArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """A raster (4, h, w) of a layer as a lens sees it that moved along the axis.
+
+    Lattice point (``top``, ``left``) is its first one, (``first``, ``column``) that of ``out``; the
+    lattice begins at (x0, y0). ``amount`` is the way of the lens over a slanted layer's distance
+    from the axis: what is seen in direction y was in direction y / (1 + amount y). ``bend`` (3,)
+    is by how much the polynomial of the distortion has grown.
+    """
+    height, width = source.shape[1], source.shape[2]
+    count = out.shape[2]
+    b1, b2, b3 = np.float32(bend[0]), np.float32(bend[1]), np.float32(bend[2])
+    column_part, row_part = np.empty(count, np.float32), np.empty(count, np.float32)
+    at = np.empty(count, np.int64)
+    flat = source.reshape(source.shape[0], -1)
+    per = np.float32(1.0 / step)
+    left_x, top_y = np.float32(x0 / step + left), np.float32(y0 / step + top)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    last_row, last_column = np.float32(height - 1.001), np.float32(width - 1.001)
+    for i in range(out.shape[1]):
+        y = np.float32(y0 + (first + i) * step)
+        shrunk = one / (one + np.float32(amount) * max(y, zero))
+        for j in range(count):
+            x = np.float32(x0 + (column + j) * step)
+            q = x * x + y * y
+            by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
+            v = min(max(y * by - top_y, zero), last_row)
+            u = min(max(x * by - left_x, zero), last_column)
+            iv, iu = int(v), int(u)
+            row_part[j], column_part[j] = v - np.float32(iv), u - np.float32(iu)
+            at[j] = iv * width + iu
+        for c in range(4):
+            plane, line = flat[c], out[c, i]
+            for j in range(count):
+                k, s = at[j], column_part[j]
+                a = plane[k] + s * (plane[k + 1] - plane[k])
+                k += width
+                b = plane[k] + s * (plane[k + 1] - plane[k])
+                line[j] = a + row_part[j] * (b - a)
 
 
 @_jit

@@ -224,6 +224,24 @@ def wave(
 
 
 @_jit
+def _multiples(angle: float, width: int, count: int) -> tuple[FloatArray, FloatArray]:
+    """Cosine and sine of ``angle`` times row times column, (count, width) each."""
+    step_c, step_s = np.empty(width), np.empty(width)
+    c, s = np.ones(width), np.zeros(width)
+    for x in range(width):
+        step_c[x], step_s[x] = math.cos(angle * x), math.sin(angle * x)
+    cosines = np.empty((count, width), np.float32)
+    sines = np.empty((count, width), np.float32)
+    for m in range(count):
+        for x in range(width):
+            cosines[m, x], sines[m, x] = np.float32(c[x]), np.float32(s[x])
+            turned = c[x] * step_c[x] - s[x] * step_s[x]
+            s[x] = s[x] * step_c[x] + c[x] * step_s[x]
+            c[x] = turned
+    return cosines, sines
+
+
+@_jit
 def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: ComplexArray) -> None:
     """Of a pupil from its transform ``picture`` (w, h), at the lags 0, 1, .. n - 1 times ``lag``.
 
@@ -240,21 +258,18 @@ def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: Comple
             p = picture[x, y]
             power[x, y] = share * (p.real * p.real + p.imag * p.imag)
     across = np.zeros((count, height), np.float32)
+    cosines = _multiples(math.pi * lag / (width - 1), width, count)[0]
     for m in range(count):
-        line = across[m]
+        line, wave = across[m], cosines[m]
         x = 0
         while x + 3 < width:
-            c0 = np.float32(math.cos(math.pi * lag * m * x / (width - 1)))
-            c1 = np.float32(math.cos(math.pi * lag * m * (x + 1) / (width - 1)))
-            c2 = np.float32(math.cos(math.pi * lag * m * (x + 2) / (width - 1)))
-            c3 = np.float32(math.cos(math.pi * lag * m * (x + 3) / (width - 1)))
+            c0, c1, c2, c3 = wave[x], wave[x + 1], wave[x + 2], wave[x + 3]
             p0, p1, p2, p3 = power[x], power[x + 1], power[x + 2], power[x + 3]
             for y in range(height):
                 line[y] += c0 * p0[y] + c1 * p1[y] + c2 * p2[y] + c3 * p3[y]
             x += 4
         while x < width:
-            c0 = np.float32(math.cos(math.pi * lag * m * x / (width - 1)))
-            p0 = power[x]
+            c0, p0 = wave[x], power[x]
             for y in range(height):
                 line[y] += c0 * p0[y]
             x += 1
@@ -269,11 +284,9 @@ def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: Comple
             else:
                 even[m, y] = across[m, y] + across[m, height - y]
                 odd[m, y] = across[m, y] - across[m, height - y]
-    cosine, sine = np.empty(middle + 1, np.float32), np.empty(middle + 1, np.float32)
+    cosines, sines = _multiples(2.0 * math.pi * lag / height, middle + 1, count)
     for k in range(count):
-        for y in range(middle + 1):
-            at = 2.0 * math.pi * lag * k * y / height
-            cosine[y], sine[y] = math.cos(at), math.sin(at)
+        cosine, sine = cosines[k], sines[k]
         for m in range(count):
             a = b = np.float32(0.0)
             e, o = even[m], odd[m]

@@ -278,6 +278,7 @@ def warm() -> Iterator[str]:
         split, 1, at, taps, one + 1, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
+    _kernels.slide(four, 0, 0, 0, 0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"
     six = np.zeros((6, 2, 2), np.float32)
     _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, False, six)

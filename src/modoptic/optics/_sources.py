@@ -13,10 +13,13 @@ import numpy.typing as npt
 
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
+from modoptic.optics import _kernels
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
+_STILL = 0.1
+"""Rasters that would move by so few points are taken as they are."""
 _MOVED = 0.02
 """Most that distortion moves a direction, of its tangent."""
 HC_J_NM = 1.98644586e-16
@@ -209,6 +212,8 @@ class Cached:
     ) -> None:  # fmt: skip
         self.layer, self.lattice, self.lens_m = surface.layer, lattice, lens_m
         self.scale = 1.0
+        self.warp = warp
+        self.slide, self.bend = 0.0, np.zeros(3)
         self._i, self._j, height, width = span
         full = np.empty((4, height, width), np.float32)
 
@@ -228,13 +233,31 @@ class Cached:
             self._mips.append(half * np.float32(0.25))
         self.max_level = len(self._mips) - 1
 
-    def at(self, lens_m: float) -> Cached:
-        """The same raster seen from a lens that moved: an upright layer grows about the axis."""
+    def at(self, lens_m: float, warp: DoubleArray | None = None) -> Cached:
+        """The same raster seen from a lens that moved: an upright layer grows about the axis.
+
+        With ``warp``, the lens' distortion now, it is also bent, and a slanted one slides over
+        itself; without, which is quicker, that is left out.
+        """
         moved = copy.copy(self)
         a, b = self.layer.inverse_depth(self.lens_m)
         if b == 0.0:
             moved.scale = self.layer.inverse_depth(lens_m)[0] / a
+        if warp is not None:
+            moved.slide = (lens_m - self.lens_m) * b
+            moved.bend = warp * moved.scale ** np.array([2.0, 4.0, 6.0]) - self.warp
+            if moved.slide == 0.0 and self._moves(moved.bend) < _STILL:
+                moved.bend = np.zeros(3)
         return moved
+
+    def _moves(self, bend: DoubleArray) -> float:
+        """By how many points a change of the distortion moves the raster's farthest one."""
+        _, height, width = self._mips[0].shape
+        y0, x0 = self.lattice.y0 / self.lattice.step, self.lattice.x0 / self.lattice.step
+        y = max(abs(y0 + self._i), abs(y0 + self._i + height))
+        x = max(abs(x0 + self._j), abs(x0 + self._j + width))
+        q = (x * x + y * y) * self.lattice.step**2
+        return math.hypot(x, y) * q * abs(float(bend[0] + q * (bend[1] + q * bend[2])))
 
     def empty(self, level: int, i: int, j: int, height: int, width: int) -> bool:
         """Whether nothing is there, as the coarsest copy knows."""
@@ -250,6 +273,13 @@ class Cached:
     def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """As `Direct.fetch`; beyond its edges the raster repeats its last pixel."""
         mip = self._mips[level]
+        if self.slide or self.bend.any():
+            out = np.empty((4, height, width), np.float32)
+            first = self._i >> level, self._j >> level
+            _kernels.slide(
+                mip, *first, i, j, *self.lattice.origin(level), self.slide, self.bend, out
+            )
+            return out
         i -= self._i >> level
         j -= self._j >> level
         if i >= 0 and j >= 0 and i + height <= mip.shape[1] and j + width <= mip.shape[2]:

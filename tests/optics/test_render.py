@@ -224,7 +224,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "turned",
-            "weigh", "landing", "blur_rim", "open_area",
+            "weigh", "landing", "blur_rim", "open_area", "open_box",
+            "openness",
         )),
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):

@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float32]
 ComplexArray = npt.NDArray[np.complex64]
 
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
-_AREA_POINTS = 192
+_AREA_LINES = 256
 _GRIDS_KEPT = 256
 _RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
 """Numbers of rays along half of the pupil."""
@@ -74,7 +74,7 @@ class PupilShape:
     @functools.cached_property
     def area(self) -> float:
         """Of what is open, in units of ``sine`` squared."""
-        return _pupil_kernels.open_area(self.box, _AREA_POINTS, *self.opening, np.empty(4))
+        return _pupil_kernels.open_area(self.box, _AREA_LINES, *self.opening)
 
 
 class _Grid(NamedTuple):
@@ -422,5 +422,8 @@ def warm_pupil() -> Iterator[str]:
     _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, np.empty((3, 4, 3), np.complex64))
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
-    _ = pupil.shape(0.0).area
+    shape = pupil.shape(0.0)
+    _ = shape.area
+    _pupil_kernels.open_box(shape.box, 8, *shape.opening, np.empty(4))
+    _pupil_kernels.openness(shape.box, *shape.opening, np.empty((4, 4)))
     yield "optics: rays"

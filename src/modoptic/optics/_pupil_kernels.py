@@ -91,7 +91,7 @@ def _inside(
 
 
 @_jit
-def open_area(
+def open_box(
     box: DoubleArray,
     count: int,
     iris: DoubleArray,
@@ -100,31 +100,55 @@ def open_area(
     outline: DoubleArray,
     middle: DoubleArray,
     found: DoubleArray,
-) -> float:
-    """Area of what is open in ``box`` (x0, x1, y0, y1); ``found`` gets its own box.
+) -> None:
+    """The box of what is open in ``box`` (x0, x1, y0, y1), from ``count`` points along each axis.
 
-    ``count`` points along each axis; the half beyond x = 0 is a mirror image.
+    The half beyond x = 0 is a mirror image.
     """
     half = count // 2
     hx, hy = box[1] / half, (box[3] - box[2]) / count
     h = math.sqrt(hx * hy)
     inner = outline.min() - h
-    total = 0.0
     found[0], found[1], found[2], found[3] = box[1], box[0], box[3], box[2]
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
         for j in range(half):
             x = (j + 0.5) * hx
-            part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
-            if part > 0.0:
-                total += min(part, 1.0)
+            if _inside(x, y, iris, radius, blades, outline, middle, inner) / h > -0.5:
                 found[1] = max(found[1], x)
                 found[2], found[3] = min(found[2], y), max(found[3], y)
     found[1] += hx
     found[0] = -found[1]
     found[2] -= hy
     found[3] += hy
-    return 2.0 * total * hx * hy
+
+
+@_jit
+def open_area(
+    box: DoubleArray,
+    count: int,
+    iris: DoubleArray,
+    radius: float,
+    blades: float,
+    outline: DoubleArray,
+    middle: DoubleArray,
+) -> float:
+    """Area of what is open in ``box``: ``count`` lines across, each out to where it is closed."""
+    total = 0.0
+    inner = outline.min()
+    for i in range(count):
+        y = box[2] + (i + 0.5) / count * (box[3] - box[2])
+        if _inside(0.0, y, iris, radius, blades, outline, middle, inner) < 0.0:
+            continue
+        low, high = 0.0, box[1]
+        for _ in range(18):
+            x = 0.5 * (low + high)
+            if _inside(x, y, iris, radius, blades, outline, middle, inner) >= 0.0:
+                low = x
+            else:
+                high = x
+        total += low + high
+    return total * (box[3] - box[2]) / count
 
 
 @_jit

@@ -25,8 +25,8 @@ _OPAQUE = 1e-4
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _BLUR_STEP_UM = 4.5
-"""Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or two
-points of the level, where those are larger."""
+"""Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
+point of the level, where those are larger."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
 _LAMP_KEPT = 0.9998
@@ -280,7 +280,7 @@ class ExactView:
         if band.slope == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
-            quantum = max(_BLUR_STEP_UM * self._per_um, (2.0 if level else 0.5) * step * dense)
+            quantum = max(_BLUR_STEP_UM * self._per_um, (1.0 if level else 0.5) * step * dense)
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -124,11 +124,13 @@ class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
     Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there.
+    ``progress`` is told what share of the lamps, which come first, is done.
     """
 
     def __init__(
         self, spread: Spread, parts: Sequence[Surface | Bulbs], grid: SampleGrid,
         rasters: Sequence[Cached | Bulbs] | None = None,
+        progress: Callable[[float], None] = lambda done: None,
     ) -> None:  # fmt: skip
         self.spread, self.grid = spread, grid
         self.pupil, self.thin = spread.pupil, spread.pupil.thin
@@ -154,7 +156,7 @@ class ExactView:
         self._sources: list[_Source | list[_Stamp]] = []
         for n, part in enumerate(parts):
             if isinstance(part, Bulbs):
-                self._sources.append(self._stamps(part))
+                self._sources.append(self._stamps(part, progress))
                 continue
             raster = rasters[n] if rasters else None
             cached = raster.at(lens_m, self.pupil.warp) if isinstance(raster, Cached) else None
@@ -335,7 +337,7 @@ class ExactView:
             place[:, part, part] = kernel
         return stack, reaches
 
-    def _stamps(self, bulbs: Bulbs) -> list[_Stamp]:
+    def _stamps(self, bulbs: Bulbs, progress: Callable[[float], None]) -> list[_Stamp]:
         """Each lamp as its light falls on the samples."""
         count = len(bulbs.channels)
         found: list[_Stamp | None] = [None] * count
@@ -344,7 +346,7 @@ class ExactView:
             for n in range(first, end):
                 found[n] = self._stamp(bulbs, n)
 
-        run_bands(work, count, 1)
+        run_bands(work, count, 1, done=lambda made: progress(made / count))
         return [stamp for stamp in found if stamp is not None]
 
     def _stamp(self, bulbs: Bulbs, n: int) -> _Stamp | None:

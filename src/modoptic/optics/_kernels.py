@@ -629,22 +629,36 @@ def expose_mosaic(
 def expose_color(
     light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float
 ) -> None:
-    """As `expose_mosaic` for three planes (3, h, w): as in even light on a Bayer mosaic."""
-    half = np.float32(0.5)
+    """As `expose_mosaic` for three planes (3, h, w): as in even light on a Bayer mosaic.
+
+    Columns lie evenly; between every eighth one the table's entries are interpolated.
+    """
+    half, eighth = np.float32(0.5), np.float32(0.125)
     last = table.shape[2] - 2
-    kept, given = table[0], table[1]
+    width = x.size
+    knots = (width - 1) // 8 + 2
+    step = (x[width - 1] - x[0]) / np.float32(width - 1)
+    values = np.empty((knots, 6), np.float32)
+    flat = table.reshape(6, -1)
     for i in range(light.shape[1]):
         yy = y[i] * y[i]
-        r, g, b = light[0, i], light[1, i], light[2, i]
-        for j in range(light.shape[2]):
-            at = (x[j] * x[j] + yy) * np.float32(per)
+        for n in range(knots):
+            far = x[0] + step * np.float32(8 * n)
+            at = (far * far + yy) * np.float32(per)
             k = min(int(at), last)
             t = at - np.float32(k)
-            red, green, blue = r[j], g[j], b[j]
-            from_r = red * (given[0, k] + t * (given[0, k + 1] - given[0, k]))
-            from_g = green * (given[1, k] + t * (given[1, k + 1] - given[1, k]))
-            from_b = blue * (given[2, k] + t * (given[2, k + 1] - given[2, k]))
-            r[j] = red * (kept[0, k] + t * (kept[0, k + 1] - kept[0, k])) + from_g
-            g[j] = green * (kept[1, k] + t * (kept[1, k + 1] - kept[1, k]))
-            g[j] += half * (from_r + from_b)
-            b[j] = blue * (kept[2, k] + t * (kept[2, k + 1] - kept[2, k])) + from_g
+            for c in range(6):
+                values[n, c] = flat[c, k] + t * (flat[c, k + 1] - flat[c, k])
+        r, g, b = light[0, i], light[1, i], light[2, i]
+        for n in range(knots - 1):
+            one, two = values[n], values[n + 1]
+            k0, k1, k2, g0, g1, g2 = one[0], one[1], one[2], one[3], one[4], one[5]
+            m0, m1, m2 = two[0] - k0, two[1] - k1, two[2] - k2
+            h0, h1, h2 = two[3] - g0, two[4] - g1, two[5] - g2
+            for j in range(8 * n, min(8 * n + 8, width)):
+                t = eighth * np.float32(j - 8 * n)
+                red, green, blue = r[j], g[j], b[j]
+                from_g = green * (g1 + t * h1)
+                r[j] = red * (k0 + t * m0) + from_g
+                g[j] = green * (k1 + t * m1) + half * (red * (g0 + t * h0) + blue * (g2 + t * h2))
+                b[j] = blue * (k2 + t * m2) + from_g

@@ -89,7 +89,7 @@ def image_lamps(bulbs: Bulbs, pupil: Pupil, rims: Rims) -> LampImages:
     # 0.42 lambda N: the Gaussian nearest to the core of an Airy disc
     sigma = 0.42 * 550e-9 * thin.f_number / thin.image_distance_m
     reach = radius + blur + 3.0 * sigma
-    points, count = np.polynomial.hermite.hermgauss(5), 64
+    points, count = np.polynomial.hermite.hermgauss(3), 48
     d = reach[:, None] * np.linspace(0.0, 1.0, count)
     profile = np.zeros_like(d)
     for x, wx in zip(*points, strict=True):

@@ -40,11 +40,13 @@ from modoptic.optics._spread import Spread
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
-_PREVIEW_STRIPS = 8
+_PREVIEW_STRIPS = 6
 _RIM_STEPS = 8.0
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
 _EXPOSED_ROWS = 256
+_LAMPS_TAKE = 0.15
+"""About the share of the time of a whole picture that goes into its lamps."""
 
 
 class _Shading:
@@ -138,7 +140,13 @@ class LightRenderer:
         pupil = self.lens.pupil(lens)
         spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._cached(pupil, *seen) if seen else None
-        view = ExactView(spread, self._parts, grid, rasters)
+
+        def told(share: float) -> None:
+            if progress is not None:
+                progress(share)
+
+        ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
+        view = ExactView(spread, self._parts, grid, rasters, lambda lamps: told(ahead * lamps))
         shading = _Shading(pupil, _reach(grid.x_um, grid.y_um), self._cones)
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
@@ -152,8 +160,7 @@ class LightRenderer:
                 np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
 
         def done(count: int) -> None:
-            if progress is not None:
-                progress(count / len(every))
+            told(ahead + (1.0 - ahead) * count / len(every))
 
         run_bands(work, len(every), 1, done=done)
         _expose(out, grid, shading)

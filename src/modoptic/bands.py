@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-__all__ = ["bands", "pool", "run_bands", "worker_count"]
+__all__ = ["bands", "give_way", "pool", "run_bands", "worker_count"]
 
 _GIVE_WAY_S = 0.2
 """For so long at most a band that has not begun lets an urgent job pass."""
@@ -67,6 +67,11 @@ class _RightOfWay:
 _right_of_way = _RightOfWay()
 
 
+def give_way() -> None:
+    """Let urgent jobs pass; for work that takes long, between its parts."""
+    _right_of_way.give()
+
+
 def bands(height: int, rows: int) -> Iterator[tuple[int, int]]:
     """(first, end) of each band of at most ``rows`` rows covering ``0 <= row < height``."""
     for first in range(0, height, rows):
@@ -107,11 +112,11 @@ def run_bands(
             _spread(_urgent_pool(), work, spans, done)
         return
 
-    def give_way(first: int, end: int) -> None:
-        _right_of_way.give()
+    def after_others(first: int, end: int) -> None:
+        give_way()
         work(first, end)
 
-    _spread(pool(), give_way, spans, done)
+    _spread(pool(), after_others, spans, done)
 
 
 def _spread(

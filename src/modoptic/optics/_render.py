@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
-from modoptic.bands import run_bands
+from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._angles import Cones
@@ -156,6 +156,7 @@ class LightRenderer:
             for tile in itertools.chain(*every[first:end]):
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
+                give_way()
                 part, _ = view.tile(tile)
                 np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
 

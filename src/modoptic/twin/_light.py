@@ -20,7 +20,7 @@ from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
 _MAPS_KEPT = 2  # 203 MB each at 100 MP
 _REGIONS_KEPT = 4
 _STOPS_WITHIN_S = 5.0
-_SETTLE_AFTER_S = 0.35
+_SETTLE_AFTER_S = 0.6
 """A lens that has not moved for so long rests."""
 
 
@@ -103,6 +103,8 @@ class LightMaps:
                 self._preview = kept = (lens, self._shown(lens, 1))
             self._settle(lens)
             return kept[1]
+        # what is settling for where the lens was stops
+        self._settle(lens)
         # the first frame after the lens has moved is lit at half the scale, in a third of the time,
         # so that the picture keeps up with the ring; the next one is fine again
         self._coarse = kept is not None

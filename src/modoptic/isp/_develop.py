@@ -31,7 +31,7 @@ BAND_ROWS = 256
 """Rows that one thread develops at a time, and that a sink is given (the last band has fewer)."""
 
 _METHODS: dict[Method, int] = {"gradient": _kernel.GRADIENT, "linear": _kernel.LINEAR}
-_NO_SHADE = np.zeros((3, 3), np.float32)
+NO_SHADE = np.zeros((3, 3), np.float32)
 NO_COLOURS = np.zeros((1, 1, 3), np.float32)
 _NO_MOSAIC = np.zeros((1, 1), np.uint16)
 _DENOISE_ROWS = 128
@@ -224,10 +224,10 @@ def white_balance(
 def _shade(meta: FrameMeta, calibration: Calibration | None) -> npt.NDArray[np.float32]:
     """Fall-off of each colour, measured nearest to the iris and focus; zeros where unknown."""
     if calibration is None or not calibration.shading or meta.settings.region is not None:
-        return _NO_SHADE
+        return NO_SHADE
     f_number, distance = meta.settings.f_number, meta.settings.focus_distance_m
     if f_number == 0 or distance == 0:  # not known
-        return _NO_SHADE
+        return NO_SHADE
 
     def away(k: float, d: float) -> float:
         return abs(math.log2(k / f_number)) + 0.3 * abs(1 / d - 1 / distance)
@@ -283,7 +283,7 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
     ).reshape(-1, 2)
     return _Plan(
         levels(meta, neutral),
-        _shade(meta, calibration) if params.shading else _NO_SHADE,
+        _shade(meta, calibration) if params.shading else NO_SHADE,
         matrix.astype(np.float32),
         curve,
         np.float32(params.sharpening),
@@ -540,7 +540,7 @@ def demosaic(
             phase,
             black,
             gain,
-            _NO_SHADE,
+            NO_SHADE,
             _METHODS[method],
             first,
             out[first:end],

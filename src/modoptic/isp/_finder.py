@@ -16,7 +16,7 @@ from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _kernel, _quads
 from modoptic.isp._color import camera_to_srgb
-from modoptic.isp._develop import NO_COLOURS, levels, red_position, rows_of
+from modoptic.isp._develop import NO_COLOURS, NO_SHADE, levels, red_position, rows_of
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
 __all__ = [
@@ -275,7 +275,7 @@ def loupe(
 
     def work(first: int, end: int) -> None:
         _kernel.develop_rows(
-            part, 0, part.shape, plan.phase, plan.black, plan.gain, np.zeros((3, 3), np.float32),
+            part, 0, part.shape, plan.phase, plan.black, plan.gain, NO_SHADE,
             matrix, curve, np.float32(0.8), np.float32(_kernel.CODE), _kernel.GRADIENT, first,
             NO_COLOURS, out[first:end],
         )  # fmt: skip

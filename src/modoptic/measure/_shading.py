@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from modoptic.calibration import Shading
 from modoptic.errors import SettingError
-from modoptic.measure._planes import ColorPlanes
+from modoptic.measure._planes import ColorPlanes, color_planes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -45,36 +45,26 @@ def shading(
     x = (np.arange(columns) + 0.5) * block - width / 2
     r2 = (y[:, None] ** 2 + x[None] ** 2).ravel() / ((height / 2) ** 2 + (width / 2) ** 2)
     terms = np.stack([np.ones_like(r2), r2, r2**2, r2**3], 1)
-    whole = np.asarray(flat[: rows * block, : columns * block], np.float64) - black_level
-    blocks = whole.reshape(rows, block, columns, block)
+    planes = color_planes(flat[: rows * block, : columns * block], cfa, black_level=black_level)
+    side = block // planes.step
 
-    def fitted(mean: FloatArray) -> tuple[float, float, float]:
-        light = mean.ravel()
+    def fitted(plane: npt.NDArray[np.float32]) -> tuple[float, float, float]:
+        blocks = plane.reshape(rows, side, columns, side)
+        light = blocks.mean((1, 3), dtype=np.float64).ravel()
         weights = 1.0 / np.maximum(light, _DARKEST * np.abs(light).max() + 1e-12)
-        center, k1, k2, k3 = np.linalg.lstsq(terms * weights[:, None], light * weights, rcond=None)[
-            0
-        ]
+        fit = np.linalg.lstsq(terms * weights[:, None], light * weights, rcond=None)[0]
+        center, k1, k2, k3 = fit
         if center <= 0:
             raise SettingError("flat frame", f"{center:g} DN in the middle", "light on the sensor")
         return float(k1 / center), float(k2 / center), float(k3 / center)
 
-    if cfa is None:
-        return Shading(
-            f_number=f_number,
-            focus_distance_m=focus_distance_m,
-            coefficients=fitted(blocks.mean((1, 3))),
-        )
-    planes: dict[str, list[FloatArray]] = {"R": [], "G": [], "B": []}
-    for i, row in enumerate(cfa):
-        for j, color in enumerate(row):
-            planes[color].append(blocks[:, i :: len(cfa), :, j :: len(row)].mean((1, 3)))
-    red, green, blue = (fitted(np.mean(planes[color], axis=0)) for color in "RGB")
+    fits = [fitted(plane) for plane in planes.values]
     return Shading(
         f_number=f_number,
         focus_distance_m=focus_distance_m,
-        coefficients=green,
-        red=red,
-        blue=blue,
+        coefficients=fits[planes.green],
+        red=fits[0] if len(fits) == 3 else None,
+        blue=fits[2] if len(fits) == 3 else None,
     )
 
 

@@ -32,7 +32,7 @@ def cone_response(pupil: Pupil, radius_um: float, response: AngularLike) -> Doub
     """
     shape = pupil.shape(radius_um)
     parts = np.empty((_CELLS, _CELLS))
-    _pupil_kernels.openness(shape.box, *shape.opening, parts)
+    _pupil_kernels.openness(shape.box, shape.opening, parts)
     x0, x1, y0, y1 = shape.box
     at = (np.arange(_CELLS) + 0.5) / _CELLS
     across, outward = x0 + (x1 - x0) * at, y0 + (y1 - y0) * at

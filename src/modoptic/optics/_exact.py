@@ -13,7 +13,7 @@ import numpy.typing as npt
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels
 from modoptic.optics._pupil import quick_size
-from modoptic.optics._sources import Bulbs, Cached, Direct, Lattice, SampleGrid, Surface
+from modoptic.optics._sources import Bulbs, Cached, Direct, Lattice, SampleGrid, Surface, reach_um
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
 
 FloatArray = npt.NDArray[np.float32]
@@ -33,6 +33,7 @@ _LAMP_KEPT = 0.9998
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
 _JUST = 1.0 + 1e-9
+"""So much more, and a blur that was computed as a limit counts as beyond it."""
 _SHARP = 3.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
@@ -115,11 +116,6 @@ class _Band(NamedTuple):
         return np.asarray(self.offset + self.slope * y, np.float64)
 
 
-def _far(grid: SampleGrid) -> float:
-    """Distance of the farthest sample from the axis, um."""
-    return float(math.hypot(np.abs(grid.x_um).max(), np.abs(grid.y_um).max()))
-
-
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
@@ -151,7 +147,8 @@ class ExactView:
         )
         lens_m = self.thin.image_distance_m
         self._spill = max(
-            self.pupil.reach_um(r, self.thin.inverse_focus) for r in np.linspace(0.0, _far(grid), 8)
+            self.pupil.reach_um(r, self.thin.inverse_focus)
+            for r in np.linspace(0.0, reach_um(grid.x_um, grid.y_um), 8)
         )
         self._sources: list[_Source | list[_Stamp]] = []
         for n, part in enumerate(parts):
@@ -167,8 +164,8 @@ class ExactView:
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
             self._sources.append(_Source(direct, finest, cached, *depth, bounds))
 
-    def tile(self, tile: Tile) -> tuple[FloatArray, IntArray]:
-        """Light (h, w) before shading, and the channels (2, 2) of its first samples."""
+    def tile(self, tile: Tile) -> FloatArray:
+        """Light (h, w) before shading."""
         (i0, i1), (j0, j1) = tile.rows, tile.columns
         light = np.zeros((i1 - i0, j1 - j0), np.float32)
         passing = np.ones((i1 - i0, j1 - j0), np.float32)
@@ -187,7 +184,7 @@ class ExactView:
             ]
             if hidden and all(hidden):
                 break
-        return light, pattern
+        return light
 
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
@@ -365,10 +362,9 @@ class ExactView:
         if not (-span < row < height + span and -span < column < width + span):
             return None
         kinds = tuple(Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds)
-        kernels = self.spread.kernels(
-            cell, 1.0 / away, step_um, self._binning, kinds, disc_um=radius / step * step_um,
-            size=2 * quick_size(math.ceil(span / 2)), place_um=(float(at_um[0]), float(at_um[1])),
-            kept=_LAMP_KEPT,
+        kernels = self.spread.kernels_at(
+            (float(at_um[0]), float(at_um[1])), 1.0 / away, step_um, self._binning, kinds,
+            2 * quick_size(math.ceil(span / 2)), disc_um=radius / step * step_um, kept=_LAMP_KEPT,
         )  # fmt: skip
         light = bulbs.channels[n] * (math.pi * radius**2 / step**2)
         scale = light[[k.channel for k in kinds]].astype(np.float32)

@@ -67,14 +67,14 @@ class PupilShape:
     """Of the iris; 0 is round."""
 
     @property
-    def opening(self) -> tuple[DoubleArray, float, float, DoubleArray, DoubleArray]:
+    def opening(self) -> _pupil_kernels.Opening:
         """What says where it is open, as the kernels want it."""
         return self.iris, self.radius, float(self.blades), self.outline, self.middle
 
     @functools.cached_property
     def area(self) -> float:
         """Of what is open, in units of ``sine`` squared."""
-        return _pupil_kernels.open_area(self.box, _AREA_LINES, *self.opening)
+        return _pupil_kernels.open_area(self.box, _AREA_LINES, self.opening)
 
 
 class _Grid(NamedTuple):
@@ -186,7 +186,7 @@ class Pupil(ABC):
         """
         shape = self.shape(radius_um)
         rim = np.empty((64, 2), np.float32)
-        _pupil_kernels.blur_rim(shape.box, self._bend(shape), *shape.opening, rim)
+        _pupil_kernels.blur_rim(shape.box, self._bend(shape), shape.opening, rim)
         rim *= np.float32(2.0 * self.thin.working_f_number)
         return rim
 
@@ -247,7 +247,7 @@ class Pupil(ABC):
             _, x1, y0, y1 = shape.box
             size = math.ceil(x1 / spacing) + 1, math.ceil((y1 - y0) / spacing) + 1
             opened = np.empty(size, np.float32)
-            area = _pupil_kernels.amplitude(y0, spacing, *shape.opening, opened)
+            area = _pupil_kernels.amplitude(y0, spacing, shape.opening, opened)
             paths = np.empty((self.wavelengths_nm.size + 1, *size), np.float32)
             _pupil_kernels.paths(y0, spacing, shape.opd_um, self._bend(shape), paths)
             made = _Grid(opened, area, paths)
@@ -294,7 +294,7 @@ class Pupil(ABC):
             parts = np.empty(2 * count * count, np.float32)
             landing = np.empty((self.wavelengths_nm.size + 1, 2, parts.size), np.float32)
             passed = _pupil_kernels.fly(
-                shape.box, shape.opd_um, self._bend(shape), *shape.opening, parts, landing
+                shape.box, shape.opd_um, self._bend(shape), shape.opening, parts, landing
             )
             made = _Rays(parts[:passed].copy(), landing[:, :, :passed].copy())
             with self.__dict__["_lock"]:
@@ -307,7 +307,7 @@ class Pupil(ABC):
         if radius_um not in reaches:
             shape = self.shape(radius_um)
             reaches[radius_um] = max(
-                _pupil_kernels.landing(shape.box, opd, self._bend(shape), *shape.opening)
+                _pupil_kernels.landing(shape.box, opd, self._bend(shape), shape.opening)
                 for opd in (shape.opd_um[0], shape.opd_um[-1])
             )
         return reaches[radius_um] + 0.55 * abs(self.blur_um(inverse_depth))
@@ -424,6 +424,6 @@ def warm_pupil() -> Iterator[str]:
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)
     _ = shape.area
-    _pupil_kernels.open_box(shape.box, 8, *shape.opening, np.empty(4))
-    _pupil_kernels.openness(shape.box, *shape.opening, np.empty((4, 4)))
+    _pupil_kernels.open_box(shape.box, 8, shape.opening, np.empty(4))
+    _pupil_kernels.openness(shape.box, shape.opening, np.empty((4, 4)))
     yield "optics: rays"

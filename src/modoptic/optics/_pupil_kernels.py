@@ -17,6 +17,8 @@ from numba import njit  # pyright: ignore[reportUnknownVariableType]
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
+Opening = tuple[DoubleArray, float, float, DoubleArray, DoubleArray]
+"""Where a pupil is open: `PupilShape`'s iris, radius, blades, outline and middle."""
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,17 +52,14 @@ def _bent(x: float, y: float, bend: DoubleArray) -> float:
 def _inside(
     x: float,
     y: float,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     inner: float,
 ) -> float:
     """How far (x, y) lies within the open pupil, at most 1; negative outside.
 
     ``inner`` is less than the least radius of the outline by more than what counts as its rim.
     """
+    iris, radius, blades, outline, middle = opening
     a = x * _polynomial(iris[0], x * x, y)
     b = _polynomial(iris[1], x * x, y)
     rim = math.sqrt(a * a + b * b)
@@ -94,11 +93,7 @@ def _inside(
 def open_box(
     box: DoubleArray,
     count: int,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     found: DoubleArray,
 ) -> None:
     """The box of what is open in ``box`` (x0, x1, y0, y1), from ``count`` points along each axis.
@@ -108,13 +103,13 @@ def open_box(
     half = count // 2
     hx, hy = box[1] / half, (box[3] - box[2]) / count
     h = math.sqrt(hx * hy)
-    inner = outline.min() - h
+    inner = opening[3].min() - h
     found[0], found[1], found[2], found[3] = box[1], box[0], box[3], box[2]
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
         for j in range(half):
             x = (j + 0.5) * hx
-            if _inside(x, y, iris, radius, blades, outline, middle, inner) / h > -0.5:
+            if _inside(x, y, opening, inner) / h > -0.5:
                 found[1] = max(found[1], x)
                 found[2], found[3] = min(found[2], y), max(found[3], y)
     found[1] += hx
@@ -127,23 +122,19 @@ def open_box(
 def open_area(
     box: DoubleArray,
     count: int,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
 ) -> float:
     """Area of what is open in ``box``: ``count`` lines across, each out to where it is closed."""
     total = 0.0
-    inner = outline.min()
+    inner = opening[3].min()
     for i in range(count):
         y = box[2] + (i + 0.5) / count * (box[3] - box[2])
-        if _inside(0.0, y, iris, radius, blades, outline, middle, inner) < 0.0:
+        if _inside(0.0, y, opening, inner) < 0.0:
             continue
         low, high = 0.0, box[1]
         for _ in range(18):
             x = 0.5 * (low + high)
-            if _inside(x, y, iris, radius, blades, outline, middle, inner) >= 0.0:
+            if _inside(x, y, opening, inner) >= 0.0:
                 low = x
             else:
                 high = x
@@ -155,25 +146,21 @@ def open_area(
 def amplitude(
     y0: float,
     spacing: float,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     out: FloatArray,
 ) -> float:
     """What is open, 0..1, at points ``spacing`` apart, [x, y] from (0, y0) on.
 
     Returns the sum over both halves of the pupil.
     """
-    inner = outline.min() - spacing
+    inner = opening[3].min() - spacing
     total = 0.0
     for j in range(out.shape[0]):
         x = j * spacing
         line = 0.0
         for i in range(out.shape[1]):
             y = y0 + i * spacing
-            part = _inside(x, y, iris, radius, blades, outline, middle, inner) / spacing + 0.5
+            part = _inside(x, y, opening, inner) / spacing + 0.5
             part = min(max(part, 0.0), 1.0)
             out[j, i] = np.float32(part)
             line += part
@@ -354,11 +341,7 @@ def fly(
     box: DoubleArray,
     opd: DoubleArray,
     bend: DoubleArray,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     parts: FloatArray,
     out: FloatArray,
 ) -> int:
@@ -372,7 +355,7 @@ def fly(
     none = np.zeros((1, 1))
     hx, hy = box[1] / count, (box[3] - box[2]) / (2 * count)
     h = math.sqrt(hx * hy)
-    inner = outline.min() - h
+    inner = opening[3].min() - h
     last = opd.shape[0]
     total = 0.0
     passed = 0
@@ -381,7 +364,7 @@ def fly(
         y = box[2] + (i + 0.5) * hy
         for j in range(count):
             x = (j + 0.5) * hx
-            part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
+            part = _inside(x, y, opening, inner) / h + 0.5
             if part <= 0.0:
                 continue
             part = min(part, 1.0)
@@ -564,21 +547,17 @@ def landing(
     box: DoubleArray,
     opd: DoubleArray,
     bend: DoubleArray,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
 ) -> float:
     """How far rays land from their origin in focus, um: what nearly all of them keep to."""
     count = 24
-    inner = outline.min()
+    inner = opening[3].min()
     far = squares = rays = 0.0
     for i in range(count):
         y = box[2] + (i + 0.5) / count * (box[3] - box[2])
         for j in range(count):
             x = box[0] + (j + 0.5) / count * (box[1] - box[0])
-            if _inside(x, y, iris, radius, blades, outline, middle, inner) >= 0.0:
+            if _inside(x, y, opening, inner) >= 0.0:
                 a, b = _slope(x, y, opd, bend, 0.0)
                 squared = (a * a + b * b) / (bend[3] * bend[3])
                 far = max(far, squared)
@@ -591,11 +570,7 @@ def landing(
 def blur_rim(
     box: DoubleArray,
     bend: DoubleArray,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     out: FloatArray,
 ) -> None:
     """Where the rim of the pupil lands by 1 um of defocus, (n, 2): across and along."""
@@ -607,7 +582,7 @@ def blur_rim(
         low, high = 0.0, 2.0
         for _ in range(16):
             at = 0.5 * (low + high)
-            room = _inside(x0 + at * c, y0 + at * s, iris, radius, blades, outline, middle, 0.0)
+            room = _inside(x0 + at * c, y0 + at * s, opening, 0.0)
             if room >= 0.0:
                 low = at
             else:
@@ -619,21 +594,17 @@ def blur_rim(
 @_jit
 def openness(
     box: DoubleArray,
-    iris: DoubleArray,
-    radius: float,
-    blades: float,
-    outline: DoubleArray,
-    middle: DoubleArray,
+    opening: Opening,
     out: DoubleArray,
 ) -> None:
     """How much of each cell of ``box`` is open, 0..1, (rows along y, columns along x)."""
     rows, columns = out.shape
     hx, hy = (box[1] - box[0]) / columns, (box[3] - box[2]) / rows
     h = math.sqrt(hx * hy)
-    inner = outline.min() - h
+    inner = opening[3].min() - h
     for i in range(rows):
         y = box[2] + (i + 0.5) * hy
         for j in range(columns):
             x = box[0] + (j + 0.5) * hx
-            part = _inside(x, y, iris, radius, blades, outline, middle, inner) / h + 0.5
+            part = _inside(x, y, opening, inner) / h + 0.5
             out[i, j] = min(max(part, 0.0), 1.0)

@@ -34,6 +34,7 @@ from modoptic.optics._sources import (
     SpectralResponse,
     Surface,
     rasterize,
+    reach_um,
 )
 from modoptic.optics._spread import Spread
 
@@ -147,7 +148,7 @@ class LightRenderer:
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
         view = ExactView(spread, self._parts, grid, rasters, lambda lamps: told(ahead * lamps))
-        shading = _Shading(pupil, _reach(grid.x_um, grid.y_um), self._cones)
+        shading = _Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones)
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
@@ -157,7 +158,7 @@ class LightRenderer:
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
                 give_way()
-                part, _ = view.tile(tile)
+                part = view.tile(tile)
                 np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
 
         def done(count: int) -> None:
@@ -187,14 +188,14 @@ class LightRenderer:
         x_um *= extent_um[0] / width
         y_um *= extent_um[1] / height
         lens_m = pupil.thin.image_distance_m
-        rims = self._rims_of(pupil, _reach(x_um, y_um) * 1e-6 / lens_m)
+        rims = self._rims_of(pupil, reach_um(x_um, y_um) * 1e-6 / lens_m)
         sources: list[Cached | LampImages] = [
             image_lamps(part, pupil, rims) if isinstance(part, Bulbs) else part.at(lens_m)
             for part in self._cached(pupil, width, height, extent_um)
         ]
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
-        shading = _Shading(pupil, _reach(x_um, y_um), self._cones, quick=True)
+        shading = _Shading(pupil, reach_um(x_um, y_um), self._cones, quick=True)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
@@ -258,11 +259,6 @@ def _expose(light: FloatArray, grid: SampleGrid, shading: _Shading) -> None:
         )  # fmt: skip
 
     run_bands(work, height, _EXPOSED_ROWS)
-
-
-def _reach(x_um: DoubleArray, y_um: DoubleArray) -> float:
-    """Distance of the farthest sample from the axis."""
-    return float(math.hypot(np.abs(x_um).max(), np.abs(y_um).max())) + 1e-9
 
 
 def warm() -> Iterator[str]:

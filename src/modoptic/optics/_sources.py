@@ -289,6 +289,11 @@ class Cached:
         return np.ascontiguousarray(mip[:, rows[:, None], columns[None, :]])
 
 
+def reach_um(x_um: DoubleArray, y_um: DoubleArray) -> float:
+    """Distance from the axis of the farthest of samples in columns x and rows y."""
+    return float(math.hypot(np.abs(x_um).max(), np.abs(y_um).max())) + 1e-9
+
+
 def moved_out(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """Bounds with room for the lens' distortion."""
     left, top, right, bottom = bounds

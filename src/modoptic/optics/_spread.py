@@ -168,23 +168,9 @@ class Spread:
 
     def kernels(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
-        kinds: tuple[Kind, ...], *, disc_um: float = 0.0, size: int = 0,
-        place_um: tuple[float, float] | None = None, kept: float = _KEPT,
+        kinds: tuple[Kind, ...],
     ) -> FloatArray:  # fmt: skip
-        """Taps by which samples of a lattice become the samples of each kind, (kinds, n, n), n odd.
-
-        The lattice holds means over squares of its step. Tap [k, i, j] belongs to lattice point
-        (i - n // 2, j - n // 2) as seen from the sample; each kernel adds up to 1. ``disc_um`` is
-        the radius of a disc that the point is, ``place_um`` where it is seen, if not anywhere in
-        the cell.
-        """
-        if self.pupil.blur_um(inverse_depth) + 10.0 * self.pupil.thin.working_f_number < (
-            _COARSE * step_um
-        ):
-            return np.ones((len(kinds), 1, 1), np.float32)
-        if place_um is not None:
-            return self._made(place_um, inverse_depth, step_um, binning, kinds, disc_um, size, kept)
-        # mirrored about the axis
+        """As `kernels_at`, of a whole cell; kept, with those of its mirror images."""
         x, y = cell.middle_um
         sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
         mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
@@ -196,17 +182,32 @@ class Spread:
                 self._kernels.popitem(last=False)
 
         def make() -> FloatArray:
-            at = abs(x), abs(y)
-            fits = size or self.window(cell, inverse_depth, step_um)
-            return self._made(at, inverse_depth, step_um, binning, wanted, disc_um, fits, kept)
+            size = self.window(cell, inverse_depth, step_um)
+            return self.kernels_at((abs(x), abs(y)), inverse_depth, step_um, binning, wanted, size)
 
         made = once.made(make)
         return made[[wanted.index(k) for k in mirrored], :: int(sy), :: int(sx)]
 
-    def _made(
+    def kernels_at(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float,
-        binning: Binning, kinds: tuple[Kind, ...], disc_um: float, size: int, kept: float,
+        binning: Binning, kinds: tuple[Kind, ...], size: int, *, disc_um: float = 0.0,
+        kept: float = _KEPT,
     ) -> FloatArray:  # fmt: skip
+        """Taps by which samples of a lattice become the samples of each kind, (kinds, n, n), n odd.
+
+        The lattice holds means over squares of its step. Tap [k, i, j] belongs to lattice point
+        (i - n // 2, j - n // 2) as seen from the sample; each kernel adds up to 1.
+
+        Parameters
+        ----------
+        place_um : on the sensor, from the axis
+        size : points of the `window` in which the spread fits
+        disc_um : radius of a disc that is spread, instead of a square of the lattice
+        kept : share of the light within the taps; what is left is given to them
+        """
+        working = self.pupil.thin.working_f_number
+        if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
+            return np.ones((len(kinds), 1, 1), np.float32)
         lens = self.spectrum(place_um, inverse_depth, step_um, size)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         # seen from the sample the kernel is turned about: the spectrum's conjugate

@@ -288,7 +288,7 @@ def _box(
     reach = min(float(outline.max()), 1.5)
     box = np.array([-reach, reach, middle[1] - reach, middle[1] + reach])
     found = np.empty(4)
-    _pupil_kernels.open_box(box, 64, iris, radius, blades, outline, middle, found)
+    _pupil_kernels.open_box(box, 64, (iris, radius, blades, outline, middle), found)
     if not found[0] < found[1]:
         raise SettingError("iris", radius, "a pupil through which light passes")
     return found

@@ -96,15 +96,14 @@ class LightMaps:
         settled = self._settled
         if settled is not None and settled[0] == lens:
             return settled[1]
+        # what is settling for where the lens was stops
+        self._settle(lens)
         kept = self._preview
         if kept is not None and kept[0] == lens:
             if self._coarse:
                 self._coarse = False
                 self._preview = kept = (lens, self._shown(lens, 1))
-            self._settle(lens)
             return kept[1]
-        # what is settling for where the lens was stops
-        self._settle(lens)
         # the first frame after the lens has moved is lit at half the scale, in a third of the time,
         # so that the picture keeps up with the ring; the next one is fine again
         self._coarse = kept is not None

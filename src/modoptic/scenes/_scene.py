@@ -116,7 +116,7 @@ class ShadedLayer:
         params[: len(self.params)] = self.params
         _shaders.shade_layer(
             self.kind, self.flat, float(self.distance_m), lens_m, *self.center_m,
-            params, self.items, self.atlas[0], self.atlas[1], matrix, x0, y0, step, warp, out,
+            tuple(map(float, self.extent_m)), params, np.empty((48, 5), np.float32), self.items, self.atlas[0], self.atlas[1], matrix, x0, y0, step, warp, out,
         )  # fmt: skip
 
 

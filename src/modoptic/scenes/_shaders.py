@@ -26,7 +26,8 @@ EDGES, STAR, ZONES, STEPS, NOISE, POINTS, GRID, DEAD_LEAVES = range(12, 20)
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
+    # nothing here makes arrays; to count who holds those handed on would take a third of the time
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True, _nrt=False)(function)  # pyright: ignore
 
 
 @_jit
@@ -209,63 +210,82 @@ def _wall(u: float, v: float, fp: float) -> Rgba:
 
 
 @_jit
-def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatArray) -> Rgba:
-    cover = _inside(end - z, fpz)
-    if cover <= 0.0:
-        return 0.0, 0.0, 0.0, 0.0
+def _wood(x: float, z: float, fpx: float, fpz: float) -> tuple[float, float, float, float]:
+    """Planks along z: their colour, and their tone 0..1.2."""
     width = 0.145
     board = math.floor(x / width)
     seed = _hash(int(board), 91)
     side = x - board * width
     wx = x + 0.010 * (_noise(x * 9.0 + 17.0 * seed, z * 2.0 + 5.0 * seed) - 0.5)
-    ring = _noise(wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed)
-    bands = 0.5 + 0.5 * math.sin(34.0 * ring) * min(max(1.5 - fpx * 500.0, 0.0), 1.0)
-    tone = 0.30 + 0.30 * bands + 0.30 * seed
+    tone = 0.45 + 0.30 * seed
+    rings = min(max(1.5 - fpx * 500.0, 0.0), 1.0)
+    if rings > 0.0:
+        ring = _noise(wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed)
+        tone += 0.15 * rings * math.sin(34.0 * ring)
     tone += 0.34 * _grain(wx, z + seed, 130.0, 5.0, fpx, fpz)
     tone += 0.30 * _grain(x, z + seed, 620.0, 16.0, fpx, fpz)
     tone += 0.26 * _grain(x, z, 2400.0, 70.0, fpx, fpz)
     pore = _grain(x, z + 3.0, 3300.0, 120.0, fpx, fpz)
     tone -= 0.9 * max(pore - 0.28, 0.0)
     tone = min(max(tone, 0.02), 1.2)
-    r = 0.070 + 0.250 * tone
-    g = 0.034 + 0.145 * tone
-    b = 0.016 + 0.066 * tone
     near = min(side, width - side)
     groove = 1.0 - 0.75 * (1.0 - _inside(near - 0.0011, max(fpx, 0.0008)))
-    r, g, b = r * groove, g * groove, b * groove
-    gloss = 1.0
-
-    # a linen runner across the table, turned a little
-    cx, cz = x + 0.16, z - 0.86
-    p = 0.966 * cx + 0.259 * cz
-    q = -0.259 * cx + 0.966 * cz
-    fp = max(fpx, fpz)
-    fringe = 0.012 * _noise(q * 900.0, 3.0) * min(max(1.5 - fp * 900.0, 0.0), 1.0)
-    cloth = _box(p, -0.30 - fringe, 0.30 + fringe, max(fpx, 0.0003)) * _box(
-        q, -0.155, 0.155, max(fpz, 0.0003)
+    return (
+        (0.070 + 0.250 * tone) * groove,
+        (0.034 + 0.145 * tone) * groove,
+        (0.016 + 0.066 * tone) * groove,
+        tone,
     )
-    if cloth > 0.0:
-        pitch = 0.00115
-        fade = min(max(1.6 - 1.2 * fp / pitch, 0.0), 1.0)
-        pu, pv = p / pitch, q / pitch
-        weave = math.sin(math.pi * pu) * math.sin(math.pi * pv)
-        relief = 0.80 + fade * (
-            0.20 * weave - 0.16 * (math.cos(2.0 * math.pi * pu) * math.cos(2.0 * math.pi * pv))
-        )
+
+
+@_jit
+def _linen(p: float, q: float, fpx: float, fpz: float) -> tuple[float, float, float]:
+    """The runner's colour, p along and q across it."""
+    pitch = 0.00115
+    fade = min(max(1.6 - 1.2 * max(fpx, fpz) / pitch, 0.0), 1.0)
+    relief = 0.80
+    if fade > 0.0:
+        su, sv = math.sin(math.pi / pitch * p), math.sin(math.pi / pitch * q)
+        weave = su * sv
+        # the cosines are those of twice the angles
+        relief += fade * (0.20 * weave - 0.16 * (1.0 - 2.0 * su * su) * (1.0 - 2.0 * sv * sv))
         if weave > 0.0:
             relief += 0.22 * _grain(p, q, 9000.0, 1500.0, fpx, fpz)
         else:
             relief += 0.22 * _grain(p, q, 1500.0, 9000.0, fpx, fpz)
-        relief += 0.20 * _grain(p, q, 60.0, 700.0, fpx, fpz)
-        wave = 1.0 + 0.10 * math.sin(21.0 * p + 2.0 * math.sin(9.0 * q))
-        stripe = _box(abs(q), 0.118, 0.130, fpz) + _box(abs(q), 0.104, 0.108, fpz)
-        cr = (0.56 + (0.075 - 0.56) * stripe) * relief * wave
-        cg = (0.49 + (0.130 - 0.49) * stripe) * relief * wave
-        cb = (0.37 + (0.240 - 0.37) * stripe) * relief * wave
+    relief += 0.20 * _grain(p, q, 60.0, 700.0, fpx, fpz)
+    relief *= 1.0 + 0.10 * math.sin(21.0 * p + 2.0 * math.sin(9.0 * q))
+    stripe = _box(abs(q), 0.118, 0.130, fpz) + _box(abs(q), 0.104, 0.108, fpz)
+    return (
+        (0.56 + (0.075 - 0.56) * stripe) * relief,
+        (0.49 + (0.130 - 0.49) * stripe) * relief,
+        (0.37 + (0.240 - 0.37) * stripe) * relief,
+    )
+
+
+@_jit
+def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatArray) -> Rgba:
+    cover = _inside(end - z, fpz)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    # a linen runner across the table, turned a little
+    cx, cz = x + 0.16, z - 0.86
+    p = 0.966 * cx + 0.259 * cz
+    q = -0.259 * cx + 0.966 * cz
+    fringes = min(max(1.5 - max(fpx, fpz) * 900.0, 0.0), 1.0)
+    fringe = 0.012 * _noise(q * 900.0, 3.0) * fringes if fringes > 0.0 else 0.0
+    cloth = _box(p, -0.30 - fringe, 0.30 + fringe, max(fpx, 0.0003)) * _box(
+        q, -0.155, 0.155, max(fpz, 0.0003)
+    )
+    r = g = b = tone = 0.0
+    gloss = 1.0 - cloth
+    if gloss > 0.0:
+        r, g, b, tone = _wood(x, z, fpx, fpz)
+    if cloth > 0.0:
+        cr, cg, cb = _linen(p, q, fpx, fpz)
         r += (cr - r) * cloth
         g += (cg - g) * cloth
         b += (cb - b) * cloth
-        gloss = 1.0 - cloth
     else:
         # its soft shadow on the wood
         d = max(abs(p) - 0.30, abs(q) - 0.155)
@@ -278,22 +298,27 @@ def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatA
     )
     shadow = 1.0
     for i in range(items.shape[0]):
+        dz = z - items[i, 1]
+        if abs(dz) >= 3.0 * items[i, 3]:
+            continue
         dx = (x - items[i, 0]) / items[i, 2]
-        dz = (z - items[i, 1]) / items[i, 3]
+        dz /= items[i, 3]
         d2 = dx * dx + dz * dz
         if d2 < 9.0:
             shadow *= 1.0 - items[i, 4] / (1.0 + d2 * d2 * 1.5)
     light *= shadow
-    # the varnish mirrors the dim room and the lamp far behind, more at a grazing view
-    sheen = gloss * 0.010 * z * z * (0.5 + 0.9 * tone)
-    lx = x - 0.187 * z
-    glow = gloss * 0.075 * z * math.exp(-lx * lx / 0.02) * (0.6 + 0.6 * tone) * shadow
-    return (
-        cover * (r * light * 1.06 + sheen * 0.8 + glow * 1.5),
-        cover * (g * light + sheen + glow * 0.85),
-        cover * (b * light * 0.92 + sheen * 1.1 + glow * 0.36),
-        cover,
-    )
+    r, g, b = r * light * 1.06, g * light, b * light * 0.92
+    if gloss > 0.0:
+        # the varnish mirrors the dim room and the lamp far behind, more at a grazing view
+        sheen = gloss * 0.010 * z * z * (0.5 + 0.9 * tone)
+        lx = x - 0.187 * z
+        glow = gloss * 0.075 * z * math.exp(-lx * lx / 0.02) * (0.6 + 0.6 * tone) * shadow
+        r, g, b = (
+            r + sheen * 0.8 + glow * 1.5,
+            g + sheen + glow * 0.85,
+            b + sheen * 1.1 + glow * 0.36,
+        )
+    return cover * r, cover * g, cover * b, cover
 
 
 @_jit
@@ -865,13 +890,14 @@ def _lines(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
 
 
 @_jit
-def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+def _dead_leaves(u: float, v: float, fp: float, params: FloatArray, found: FloatArray) -> Rgba:
     """Discs of every size that hide each other; params: smallest and largest radius, share.
 
     Radii are distributed as r^-3, so that the picture looks alike at every scale (Lee, Mumford and
     Huang, IJCV 2001). A sheaf has one disc in each cell of each octave of radius; sheaves lie on
     each other until nothing shows through, the discs of one in a random order. Discs far smaller
-    than the footprint become a veil of their mean tone that covers as much as they do.
+    than the footprint become a veil of their mean tone that covers as much as they do. ``found``
+    (48, 5) is written over.
     """
     smallest, largest, share = params[0], params[1], params[2]
     r = g = b = 0.0
@@ -879,7 +905,6 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
     count = int(math.log2(largest / smallest) + 0.5)
     # the mean of r^2 over an octave is 2 ln 2 / 3 of the largest
     cells = math.sqrt(math.pi * 0.46210 / share)
-    found = np.empty((48, 5), np.float32)
     for sheaf in range(24):
         hits = 0
         top = 2.0 * largest
@@ -938,7 +963,9 @@ def _dead_leaves(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
 
 
 @_jit
-def _measuring(kind: int, u: float, v: float, fp: float, params: FloatArray) -> Rgba:
+def _measuring(
+    kind: int, u: float, v: float, fp: float, params: FloatArray, found: FloatArray
+) -> Rgba:
     """The charts that are one sheet without end."""
     if kind == 12:
         return _edges(u, v, fp, params)
@@ -954,7 +981,7 @@ def _measuring(kind: int, u: float, v: float, fp: float, params: FloatArray) -> 
         return _points(u, v, fp, params)
     if kind == 18:
         return _lines(u, v, fp, params)
-    return _dead_leaves(u, v, fp, params)
+    return _dead_leaves(u, v, fp, params, found)
 
 
 @_jit
@@ -965,7 +992,9 @@ def shade_layer(
     lens: float,
     ox: float,
     oy: float,
+    extent: Rgba,
     params: FloatArray,
+    found: FloatArray,
     items: FloatArray,
     atlas: npt.NDArray[np.uint8],
     levels: npt.NDArray[np.int64],
@@ -981,8 +1010,10 @@ def shade_layer(
     ``out`` is (4, h, w): three channels = matrix (3, 3) times the layer's coefficients, and the
     coverage 0..1. Where sample (i, j) looks, ``Layer.sample`` says; it does so from ``lens`` metres
     before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a flat
-    one (``flat``) lies ``distance`` below the axis.
+    one (``flat``) lies ``distance`` below the axis. ``extent`` is left, top, right and bottom of
+    what is not empty about (``ox``, ``oy``); ``found`` (48, 5) is room for dead leaves.
     """
+    left, top, right, bottom = extent
     k1, k2, k3 = warp[0], warp[1], warp[2]
     for i in range(out.shape[1]):
         y = y0 + i * step
@@ -1000,6 +1031,9 @@ def shade_layer(
             fp = step * away
             v = ty * away - oy
             u = x * bent * away - ox
+            if not flat and (u < left - fp or u > right + fp or v < top - fp or v > bottom + fp):
+                out[:, i, j] = np.float32(0.0)
+                continue
             if kind == 0:
                 r = g = b = a = 1.0
                 if params[0] > 0.0:
@@ -1028,7 +1062,7 @@ def shade_layer(
             elif kind == 11:
                 r, g, b, a = _pot(u, v, fp)
             else:
-                r, g, b, a = _measuring(kind, u, v, fp, params)
+                r, g, b, a = _measuring(kind, u, v, fp, params, found)
             r, g, b = max(r, 0.0), max(g, 0.0), max(b, 0.0)
             out[0, i, j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
             out[1, i, j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b

@@ -114,9 +114,11 @@ class ShadedLayer:
     ) -> None:
         params = np.zeros(8, np.float32)
         params[: len(self.params)] = self.params
+        room = np.empty((48, 5), np.float32)
+        place = float(self.distance_m), lens_m, *map(float, self.center_m)
         _shaders.shade_layer(
-            self.kind, self.flat, float(self.distance_m), lens_m, *self.center_m,
-            tuple(map(float, self.extent_m)), params, np.empty((48, 5), np.float32), self.items, self.atlas[0], self.atlas[1], matrix, x0, y0, step, warp, out,
+            self.kind, self.flat, *place, tuple(map(float, self.extent_m)), params, room,
+            self.items, *self.atlas, matrix, x0, y0, step, warp, out,
         )  # fmt: skip
 
 

@@ -236,16 +236,14 @@ class ExactView:
         level = min(level, source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source
-        finer = level
+        finer, kept = level, -1
         if cached is not None:
             # a raster whose points lie about so far apart or less
-            finer = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.1)
-            finer = min(finer, cached.max_level)
-            if finer >= 0:
-                of = cached
+            kept = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.1)
+            kept = min(kept, cached.max_level)
+            if level and kept >= 0:
+                of, finer = cached, kept
                 x0, y0, step = (cached.scale * v for v in cached.lattice.origin(finer))
-            else:
-                finer = level
         step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
@@ -287,12 +285,13 @@ class ExactView:
             kinds = tuple(self._kinds[k ^ (2 * r + c)] for k in range(4))
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
-        if dense > 1:
-            of = found.finest
-        image = of.fetch(
-            finer, dense * first_row - margin, dense * first_column - margin,
-            dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin,
-        )  # fmt: skip
+        size = dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin
+        i, j = dense * first_row - margin, dense * first_column - margin
+        if level == 0 and dense == 1 and cached is not None and kept >= 0:
+            image = cached.resampled(kept, x0 + j * step, y0 + i * step, step, size)
+        else:
+            of = found.finest if dense > 1 else of
+            image = of.fetch(finer, i, j, *size)
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= 1.0 - 1e-6)

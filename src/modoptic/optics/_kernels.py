@@ -207,13 +207,13 @@ def share_outside(kernels: FloatArray) -> FloatArray:
 
 @_jit
 def slide(
-    source: FloatArray, top: int, left: int, first: int, column: int, x0: float, y0: float,
-    step: float, amount: float, bend: DoubleArray, out: FloatArray,
+    source: FloatArray, left: float, top: float, step: float, x0: float, y0: float,
+    step_out: float, amount: float, bend: DoubleArray, out: FloatArray,
 ) -> None:  # fmt: skip
     """A raster (4, h, w) of a layer as a lens sees it that moved along the axis.
 
-    Lattice point (``top``, ``left``) is its first one, (``first``, ``column``) that of ``out``; the
-    lattice begins at (x0, y0). ``amount`` is the way of the lens over a slanted layer's distance
+    Its points lie ``step`` apart from (``left``, ``top``) on, those of ``out`` ``step_out`` from
+    (x0, y0) on. ``amount`` is the way of the lens over a slanted layer's distance
     from the axis: what is seen in direction y was in direction y / (1 + amount y). ``bend`` (3,)
     is by how much the polynomial of the distortion has grown.
     """
@@ -224,14 +224,14 @@ def slide(
     at = np.empty(count, np.int64)
     flat = source.reshape(source.shape[0], -1)
     per = np.float32(1.0 / step)
-    left_x, top_y = np.float32(x0 / step + left), np.float32(y0 / step + top)
+    left_x, top_y = np.float32(left / step), np.float32(top / step)
     zero, one = np.float32(0.0), np.float32(1.0)
     last_row, last_column = np.float32(height - 1.001), np.float32(width - 1.001)
     for i in range(out.shape[1]):
-        y = np.float32(y0 + (first + i) * step)
+        y = np.float32(y0 + i * step_out)
         shrunk = one / (one + np.float32(amount) * max(y, zero))
         for j in range(count):
-            x = np.float32(x0 + (column + j) * step)
+            x = np.float32(x0 + j * step_out)
             q = x * x + y * y
             by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
             v = min(max(y * by - top_y, zero), last_row)

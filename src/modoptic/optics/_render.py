@@ -111,6 +111,9 @@ class LightRenderer:
         self._lock = threading.Lock()
         self._rims: tuple[tuple[float, int, float], Rims] | None = None
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
+        self._slanted: tuple[tuple[int, int, float, float, float], list[Cached | Bulbs]] | None = (
+            None
+        )
 
     def light(
         self,
@@ -140,7 +143,7 @@ class LightRenderer:
         """
         pupil = self.lens.pupil(lens)
         spread = Spread(pupil, self._response, self._diffusion_um)
-        rasters = self._cached(pupil, *seen) if seen else None
+        rasters = self._settling(pupil, *seen) if seen else None
 
         def told(share: float) -> None:
             if progress is not None:
@@ -219,6 +222,26 @@ class LightRenderer:
                 self._rims = key, Rims.of(pupil, 1.05 * reach)
             return self._rims[1]
 
+    def _settling(
+        self, pupil: Pupil, width: int, height: int, extent_um: tuple[float, float]
+    ) -> list[Cached | Bulbs]:
+        """As `_cached`; slanted layers, which are sharp somewhere, twice as fine."""
+        rasters = self._cached(pupil, width, height, extent_um)
+        key = (width, height, *extent_um, pupil.state.focal_length_mm)
+        with self._lock:
+            if self._slanted is None or self._slanted[0] != key:
+                lens_m = pupil.state.focal_length_mm * 1e-3
+                size = 2 * width, 2 * height
+                lattice = _centered(size, extent_um, lens_m)
+                fine = [
+                    raster
+                    if isinstance(part, Bulbs) or not part.layer.inverse_depth(lens_m)[1]
+                    else rasterize(part, lattice, *size, lens_m, pupil.warp, room=128)
+                    for part, raster in zip(self._parts, rasters, strict=True)
+                ]
+                self._slanted = key, fine
+            return self._slanted[1]
+
     def _cached(
         self, pupil: Pupil, width: int, height: int, extent_um: tuple[float, float]
     ) -> list[Cached | Bulbs]:
@@ -226,8 +249,7 @@ class LightRenderer:
         with self._lock:
             if key not in self._previews:
                 lens_m = pupil.state.focal_length_mm * 1e-3
-                step = extent_um[0] / width * 1e-6 / lens_m
-                lattice = Lattice(-(width - 1) / 2 * step, -(height - 1) / 2 * step, step)
+                lattice = _centered((width, height), extent_um, lens_m)
                 rasters = [
                     part
                     if isinstance(part, Bulbs)
@@ -237,6 +259,11 @@ class LightRenderer:
                 # two sizes, as a coarse and a fine preview take turns
                 self._previews = {**dict([*self._previews.items()][-1:]), key: rasters}
             return self._previews[key]
+
+
+def _centered(size: tuple[int, int], extent_um: tuple[float, float], lens_m: float) -> Lattice:
+    step = extent_um[0] / size[0] * 1e-6 / lens_m
+    return Lattice(-(size[0] - 1) / 2 * step, -(size[1] - 1) / 2 * step, step)
 
 
 def _expose(light: FloatArray, grid: SampleGrid, shading: _Shading) -> None:
@@ -282,7 +309,7 @@ def warm() -> Iterator[str]:
         split, 1, at, taps, one + 1, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
-    _kernels.slide(four, 0, 0, 0, 0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
+    _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"
     six = np.zeros((6, 2, 2), np.float32)
     _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, False, six)

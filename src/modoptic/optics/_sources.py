@@ -274,12 +274,8 @@ class Cached:
         """As `Direct.fetch`; beyond its edges the raster repeats its last pixel."""
         mip = self._mips[level]
         if self.slide or self.bend.any():
-            out = np.empty((4, height, width), np.float32)
-            first = self._i >> level, self._j >> level
-            _kernels.slide(
-                mip, *first, i, j, *self.lattice.origin(level), self.slide, self.bend, out
-            )
-            return out
+            x0, y0, step = self.lattice.origin(level)
+            return self.resampled(level, x0 + j * step, y0 + i * step, step, (height, width))
         i -= self._i >> level
         j -= self._j >> level
         if i >= 0 and j >= 0 and i + height <= mip.shape[1] and j + width <= mip.shape[2]:
@@ -287,6 +283,17 @@ class Cached:
         rows = np.clip(np.arange(i, i + height), 0, mip.shape[1] - 1)
         columns = np.clip(np.arange(j, j + width), 0, mip.shape[2] - 1)
         return np.ascontiguousarray(mip[:, rows[:, None], columns[None, :]])
+
+    def resampled(
+        self, level: int, x0: float, y0: float, step: float, size: tuple[int, int]
+    ) -> FloatArray:
+        """As `fetch`, at points of another lattice from (x0, y0) on; of a layer of scale 1."""
+        left, top, own = self.lattice.origin(level)
+        left += (self._j >> level) * own
+        top += (self._i >> level) * own
+        out = np.empty((4, *size), np.float32)
+        _kernels.slide(self._mips[level], left, top, own, x0, y0, step, self.slide, self.bend, out)
+        return out
 
 
 def reach_um(x_um: DoubleArray, y_um: DoubleArray) -> float:
@@ -304,10 +311,10 @@ def moved_out(bounds: tuple[float, float, float, float]) -> tuple[float, float, 
 
 
 def rasterize(
-    surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray
-) -> Cached:
+    surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray,
+    room: int = 64,
+) -> Cached:  # fmt: skip
     """The part of a layer that may be seen, with room for blur, in blocks of 32 points."""
-    room = 64
     left, top, right, bottom = moved_out(surface.layer.bounds(lens_m))
     edges: list[int] = []
     for low, high, origin, size in (

@@ -25,11 +25,20 @@ ComplexArray = npt.NDArray[np.complex64]
 
 _NODE_UM = 1520.0
 """Transfer functions are computed at radii so far apart, and interpolated between them."""
+_NODES = 8
+"""As many as a picture may need: to 10.83 mm from the axis."""
 _CLOSER = 2.0
 """Their frequencies lie so much closer than a window asks for, so that they can be turned."""
 _KERNELS_KEPT = 192
+_LIKE = 1.08
+"""Blur discs whose diameters differ by less have one shape, where rays make it."""
+_COUNTS = tuple(round(8.0 * 2.0 ** (k / 2)) for k in range(20))
+"""Of the frequencies to which such shapes are computed."""
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
+_WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.15
+"""The same for samples so coarse that they tell no more than this share of the frequencies that
+diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _COARSE = 0.1
@@ -104,67 +113,98 @@ class Spread:
             for nodes in self._nodes
         ]
         self._lock = threading.Lock()
-        self._along: dict[tuple[float, ...], _Once] = {}
+        self._along: dict[tuple[float | str, ...], _Once] = {}
         self._kernels: OrderedDict[tuple[object, ...], _Once] = OrderedDict()
 
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
         """Even number of points ``step_um`` apart in which the spread fits."""
-        at = math.hypot(*cell.middle_um) / _NODE_UM
+        wide = self._wide(cell.middle_um, inverse_depth)
+        wanted = 2.0 * (math.ceil(wide / step_um) + 5)
+        # few sizes, so that neighbours share what is computed
+        octave = 2.0 ** math.floor(math.log2(wanted / 16.0)) if wanted > 16.0 else 1.0
+        return next(int(s * octave) for s in (16, 20, 24, 32) if s * octave >= wanted)
+
+    def _wide(self, place_um: tuple[float, float], inverse_depth: float) -> float:
+        """How far the spread of a point reaches, um."""
+        at = math.hypot(*place_um) / _NODE_UM
         # of both radii between which it is interpolated, which share it with their neighbours
         reach = max(
             self.pupil.reach_um(_NODE_UM * node, inverse_depth)
             for node in (math.floor(at), math.ceil(at))
         )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
-        wide = reach + 2.2 * self.pupil.thin.working_f_number
-        wanted = 2.0 * (math.ceil(wide / step_um) + 5)
-        # few sizes, so that neighbours share what is computed
-        octave = 2.0 ** math.floor(math.log2(wanted / 16.0)) if wanted > 16.0 else 1.0
-        return next(int(s * octave) for s in (16, 20, 24, 32) if s * octave >= wanted)
+        return reach + 2.2 * self.pupil.thin.working_f_number
 
     def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
     ) -> ComplexArray:
         """Transfer function of the lens in each channel, (3, size, size // 2 + 1), at a place."""
-        radius = math.hypot(*place_um)
-        at = radius / _NODE_UM
-        node = int(at)
-        x, y = (v / radius for v in place_um) if radius else (0.0, 1.0)
-        near, far = (
-            self._node(_NODE_UM * k, inverse_depth, step_um, size) for k in (node, node + 1)
-        )
+        waves = self.pupil.waves(inverse_depth)
+        share = 0.5 / step_um * 0.55 * self.pupil.thin.working_f_number
+        first, last = _WAVES if share > _COARSE_TO else _WAVES_COARSE
+        rays = min(max((waves - first) / (last - first), 0.0), 1.0)
         out = np.empty((3, size, size // 2 + 1), np.complex64)
-        _pupil_kernels.turned(near, far, at - node, _CLOSER, x, y, out)
+        if rays < 1.0:
+            self._turn(place_um, self._waves, (inverse_depth, step_um, size), _CLOSER, out)
+        if rays == 0.0:
+            return out
+        # a disc of another size is the same at frequencies that are lower by as much
+        blur = self.pupil.blur_um(inverse_depth)
+        steps = round(math.log(blur, _LIKE))
+        steps = steps if inverse_depth > self.pupil.thin.inverse_focus else -steps
+        per_um = 1.0 / (2.0 * _CLOSER * self._widest(steps))
+        ratio = blur / (_LIKE ** abs(steps) * size * step_um * per_um)
+        wanted = math.ceil(math.sqrt(0.5) * size * ratio) + 3
+        count = next(n for n in _COUNTS if n >= wanted)
+        if rays == 1.0:
+            self._turn(place_um, self._thrown, (steps, per_um, count), ratio, out)
+            return out
+        thrown = np.empty_like(out)
+        self._turn(place_um, self._thrown, (steps, per_um, count), ratio, thrown)
+        out += np.float32(rays) * (thrown - out)
         return out
 
-    def _node(
+    def _turn(
+        self, place_um: tuple[float, float], of: Callable[..., FloatArray],
+        how: tuple[float, float, int], ratio: float, out: ComplexArray,
+    ) -> None:  # fmt: skip
+        """What is computed along the radius, ``of(radius_um, *how)``, turned to a place."""
+        radius = math.hypot(*place_um)
+        node = int(radius / _NODE_UM)
+        x, y = (v / radius for v in place_um) if radius else (0.0, 1.0)
+        made: list[FloatArray] = []
+        for r in (_NODE_UM * node, _NODE_UM * (node + 1)):
+            with self._lock:
+                once = self._along.setdefault((of.__name__, r, *how), _Once())
+            made.append(once.made(lambda r=r: of(r, *how)))
+        _pupil_kernels.turned(*made, radius / _NODE_UM - node, ratio, x, y, out)
+
+    def _waves(
         self, radius_um: float, inverse_depth: float, step_um: float, size: int
     ) -> FloatArray:
-        key = (radius_um, inverse_depth, step_um, size)
-        with self._lock:
-            once = self._along.setdefault(key, _Once())
-        return once.made(lambda: self._at(*key))
-
-    def _at(self, radius_um: float, inverse_depth: float, step_um: float, size: int) -> FloatArray:
-        """Transfer function in each channel along the radius, as `turned` takes it."""
-        pupil = self.pupil
-        waves = pupil.waves(inverse_depth)
-        few = int(waves > _FEW_FROM_WAVES)
-        nodes, weights = self._nodes[few], self._weights[few]
-        rays = min(max((waves - _WAVES[0]) / (_WAVES[1] - _WAVES[0]), 0.0), 1.0)
+        """Transfer function in each channel along the radius, as `turned` takes it, by waves."""
+        few = int(self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES)
         # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
-        args = radius_um, inverse_depth, 1.0 / (_CLOSER * size * step_um), count, nodes
-        out = np.zeros((count + 1, count + 1, 8), np.float32)
-        if rays < 1.0:
-            _pupil_kernels.weigh(pupil.otf(*args), weights, 1.0 - rays, out)
-        if rays > 0.0:
-            _pupil_kernels.weigh(pupil.thrown(*args), weights, rays, out)
-        # even across; outward the conjugate
-        out[:, 0] = out[:, 2]
-        out[0] = out[2]
-        out[0, :, 1::2] *= -1.0
-        return out
+        per_um = 1.0 / (_CLOSER * size * step_um)
+        of = self.pupil.otf(radius_um, inverse_depth, per_um, count, self._nodes[few])
+        return _weighed(of, self._weights[few])
+
+    def _like(self, steps: int) -> float:
+        """Inverse depth whose blur disc is ``_LIKE`` to the power of so much, um; of its sign."""
+        thin = self.pupil.thin
+        blur = math.copysign(_LIKE ** abs(steps), steps) * 1e-6
+        return thin.inverse_focus + blur / (thin.image_distance_m * thin.iris_m)
+
+    def _widest(self, steps: int) -> float:
+        """`_wide` for a depth of `_like`, anywhere on the sensor."""
+        inverse_depth = self._like(steps)
+        return max(self._wide((_NODE_UM * n, 0.0), inverse_depth) for n in range(_NODES))
+
+    def _thrown(self, radius_um: float, steps: int, per_um: float, count: int) -> FloatArray:
+        """The same by rays, for a depth of `_like`."""
+        args = radius_um, self._like(steps), per_um, count, self._nodes[1]
+        return _weighed(self.pupil.thrown(*args), self._weights[1])
 
     def kernels(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
@@ -221,6 +261,18 @@ class Spread:
                 spectrum *= _shift(size, step_um, -kind.x_um)[None, : size // 2 + 1]
         out = fft.irfft2(spectra, (size, size), axes=(1, 2))
         return _cut(fft.fftshift(out, axes=(1, 2)), kept)
+
+
+def _weighed(waves: ComplexArray, weights: FloatArray) -> FloatArray:
+    """Transfer functions (n, m, m) of wavelengths in each channel, as `turned` takes them."""
+    count = waves.shape[1]
+    out = np.zeros((count + 1, count + 1, 8), np.float32)
+    _pupil_kernels.weigh(waves, weights, 1.0, out)
+    # even across; outward the conjugate
+    out[:, 0] = out[:, 2]
+    out[0] = out[2]
+    out[0, :, 1::2] *= -1.0
+    return out
 
 
 @functools.lru_cache(maxsize=256)

@@ -142,6 +142,9 @@ class ExactView:
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
+        self._patterns = [
+            [np.roll(self._channels, (-i, -j), (0, 1)).copy() for j in range(2)] for i in range(2)
+        ]
         self._kinds = tuple(
             Kind(int(self._channels[i, j]), off_x[j], off_y[i]) for i in range(2) for j in range(2)
         )
@@ -169,7 +172,7 @@ class ExactView:
         (i0, i1), (j0, j1) = tile.rows, tile.columns
         light = np.zeros((i1 - i0, j1 - j0), np.float32)
         passing = np.ones((i1 - i0, j1 - j0), np.float32)
-        pattern = np.roll(self._channels, (-(i0 & 1), -(j0 & 1)), (0, 1)).copy()
+        pattern = self._patterns[i0 & 1][j0 & 1]
         for source in reversed(self._sources):
             if isinstance(source, list):
                 for stamp in source:

@@ -459,8 +459,9 @@ def soften(
         real[x, 0], imag[x, 0] = real[x, 2], -imag[x, 2]
     for i in range(count):
         for j in range(count):
+            # what lies beyond the circle is in no direction asked for
             s = math.sqrt(float(i * i + j * j)) * step / cutoff
-            if s >= 1.0:
+            if s >= 1.0 or i * i + j * j > count * count:
                 out[i, j] = np.complex64(0.0)
                 continue
             u, v = j * (1.0 - s), i * (1.0 - s)

@@ -114,6 +114,7 @@ class Spread:
         ]
         self._lock = threading.Lock()
         self._along: dict[tuple[float | str, ...], _Once] = {}
+        self._per_um: dict[int, float] = {}
         self._kernels: OrderedDict[tuple[object, ...], _Once] = OrderedDict()
 
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
@@ -152,7 +153,9 @@ class Spread:
         blur = self.pupil.blur_um(inverse_depth)
         steps = round(math.log(blur, _LIKE))
         steps = steps if inverse_depth > self.pupil.thin.inverse_focus else -steps
-        per_um = 1.0 / (2.0 * _CLOSER * self._widest(steps))
+        if steps not in self._per_um:
+            self._per_um[steps] = 1.0 / (2.0 * _CLOSER * self._widest(steps))
+        per_um = self._per_um[steps]
         ratio = blur / (_LIKE ** abs(steps) * size * step_um * per_um)
         wanted = math.ceil(math.sqrt(0.5) * size * ratio) + 3
         count = next(n for n in _COUNTS if n >= wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,15 @@ _AIRY_FROM = 0.6
 """Diffraction counts from so much of the distance of those points on."""
 
 
+class _Placed(NamedTuple):
+    """A layer, its inverse depth a + b y, and its bounds with room for distortion."""
+
+    cached: Cached
+    a: float
+    b: float
+    bounds: tuple[float, float, float, float]
+
+
 class QuickView:
     """One lens setting and one preview size: renders strips of it, from several threads."""
 
@@ -36,7 +45,15 @@ class QuickView:
         self, pupil: Pupil, rims: Rims, sources: Sequence[Cached | LampImages],
         tx: DoubleArray, ty: DoubleArray,
     ) -> None:  # fmt: skip
-        self.thin, self.sources, self.tx, self.ty = pupil.thin, sources, tx, ty
+        self.thin, self.tx, self.ty = pupil.thin, tx, ty
+        lens_m = pupil.thin.image_distance_m
+        self.sources = [
+            source if isinstance(source, LampImages) else _Placed(
+                source, *source.layer.inverse_depth(lens_m),
+                moved_out(source.layer.bounds(lens_m)),
+            )
+            for source in sources
+        ]  # fmt: skip
         self.step = float(tx[1] - tx[0])
         self._rims = rims
         self._taps: dict[float, FloatArray] = {}
@@ -74,13 +91,18 @@ class QuickView:
         return spans
 
     def _under(
-        self, source: Cached, ty: DoubleArray, light: FloatArray, passing: FloatArray
+        self, placed: _Placed, ty: DoubleArray, light: FloatArray, passing: FloatArray
     ) -> bool:
         """Lay one layer under the strip; True if nothing behind it can be seen."""
         thin, tx = self.thin, self.tx
-        a, b = source.layer.inverse_depth(thin.image_distance_m)
-        ends = [thin.iris_m * (a + b * t - thin.inverse_focus) for t in (ty[0], ty[-1])]
+        source, a, b, (left, top, right, bottom) = placed
+        first, last = float(ty[0]), float(ty[-1])
+        ends = [thin.iris_m * (a + b * t - thin.inverse_focus) for t in (first, last)]
         most = max(abs(e) for e in ends)
+        # a quick look, with more room than blur ever takes: most layers are elsewhere
+        room = 2.5 * most + 16.0 * self.step
+        if top > last + room or bottom < first - room:
+            return False
         least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
         level = max(0, int(math.log2(max(least / (self.step * _DETAIL), 1.0))))
         level = min(level, source.max_level)
@@ -89,7 +111,6 @@ class QuickView:
         taps = self._line_spread(step * scale)
         spread = 0 if taps is None else taps.size // 2
 
-        left, top, right, bottom = moved_out(source.layer.bounds(thin.image_distance_m))
         edge = 0.5 * most + (spread + 2.0) * step * scale
         j0, j1 = np.searchsorted(tx, (left - edge, right + edge))
         i0, i1 = np.searchsorted(ty, (top - edge, bottom + edge))

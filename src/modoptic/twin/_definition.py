@@ -7,7 +7,7 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -158,8 +158,9 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         kept = merged.get(key)
-        both = isinstance(kept, dict) and isinstance(value, dict)
-        merged[key] = _merged(kept, value) if both else value
+        if isinstance(kept, dict) and isinstance(value, dict):
+            value = _merged(cast("dict[str, Any]", kept), cast("dict[str, Any]", value))
+        merged[key] = value
     return merged
 
 

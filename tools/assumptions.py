@@ -11,7 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "explanation" / "assumptions.md"
 DEFINITIONS = ROOT / "src" / "modoptic" / "twin" / "definitions"
-NAMES = {"xiaomi-mos-35": "The module", "phone-1inch": "The phone's own camera"}
+NAMES = {
+    "xiaomi-mos-35": "The module",
+    "phone-1inch": "The phone's own camera",
+    "realme-73": "The 73 mm lens' sensor",
+    "realme-234": "The 234 mm lens' sensor",
+}
 
 
 def figures(text: str) -> list[tuple[str, str, str]]:

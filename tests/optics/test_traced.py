@@ -25,14 +25,16 @@ from modoptic.optics._traced import load_tables
 
 NAME = "us20250271647"
 DATA = resources.files("modoptic.optics").joinpath("data")
-LENS = TracedLens.load(NAME)
+NAMES = (NAME, "realme-73", "realme-234")
+LENSES = {name: TracedLens.load(name) for name in NAMES}
+LENS = LENSES[NAME]
 MAIN = 3  # 587.56 nm
 
 Array = npt.NDArray[np.float64]
 
 
-def far(f_number: float) -> LensState:
-    return LensState(17.5, f_number, math.inf)
+def far(f_number: float, lens: TracedLens = LENS) -> LensState:
+    return LensState(lens.tables.focal_length_mm, f_number, math.inf)
 
 
 def test_the_design_is_the_published_one_scaled() -> None:
@@ -50,12 +52,49 @@ def test_the_design_is_the_published_one_scaled() -> None:
     assert math.degrees(math.asin(chief)) == pytest.approx(38.4, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "listed_mm", "scale", "elements", "corner_deg", "chief_deg", "distorted"),
+    [
+        # focal lengths as the listings give them; elements, and the cover
+        ("realme-73", 41.2005, 0.68, 16, 16.35, 7.98, -0.0032),
+        ("realme-234", 49.9989, 1.80, 7, 5.22, 3.83, -0.0023),
+    ],
+)
+def test_the_lenses_of_the_bare_sensor_are_the_published_ones_scaled(
+    name: str, listed_mm: float, scale: float, elements: int, corner_deg: float,
+    chief_deg: float, distorted: float,
+) -> None:  # fmt: skip
+    tables = LENSES[name].tables
+    assert tables.focal_length_mm == pytest.approx(listed_mm * scale, rel=2e-4)
+    assert len([g for g in tables.glasses if g]) == elements + 1
+    assert LENSES[name].f_number_min == 1.8
+    ideal = tables.tangent[0] * tables.focal_length_mm
+    distortion = tables.heights_mm[1:] / ideal[1:] - 1.0
+    worst = distortion[np.abs(distortion).argmax()]
+    assert worst == pytest.approx(distorted, abs=2e-4)
+    corner = np.interp(8.192, tables.heights_mm, tables.tangent[0])
+    assert math.degrees(math.atan(corner)) == pytest.approx(corner_deg, abs=0.01)
+    chief = np.interp(8.192, tables.heights_mm, tables.chief[0])
+    assert math.degrees(math.asin(chief)) == pytest.approx(chief_deg, abs=0.02)
+
+
 def test_relative_illumination_is_that_of_the_prescription() -> None:
     at = np.array([0.0, 4800.0, 7200.0, 10050.0, 10830.0])
     light = LENS.pupil(far(1.4)).irradiance_factor(at)
     np.testing.assert_allclose(light[1:] / light[0], [0.72, 0.42, 0.16, 0.12], atol=0.0105)
     # on the axis the light is that of the sine of the marginal ray
     assert light[0] == pytest.approx(math.pi * (0.5 / 1.4) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_light_over_the_field_is_that_of_another_programs_rays(name: str) -> None:
+    """Its rays are aimed forward through the stop, and halved towards the edge of what passes."""
+    reference = json.loads(DATA.joinpath(f"{name}-reference.json").read_text("utf-8"))
+    heights, areas = np.array([[c["height_mm"], c["area"]] for c in reference["illumination"]]).T
+    pupil = LENSES[name].pupil(far(reference["widest"], LENSES[name]))
+    light = pupil.irradiance_factor(heights * 1e3)
+    np.testing.assert_allclose(light / light[0], areas / areas[0], atol=0.003)
+    np.testing.assert_allclose(light[0], areas[0], rtol=2e-3)
 
 
 def opened(shape: PupilShape, x: Array, y: Array) -> npt.NDArray[np.bool_]:
@@ -117,12 +156,20 @@ def transfer(shape: PupilShape, sine: float, per_mm: float, weighted: bool) -> t
     return found[0], found[1]
 
 
-REFERENCE = json.loads(DATA.joinpath(f"{NAME}-reference.json").read_text("utf-8"))["cases"]
+REFERENCE = [
+    (name, case)
+    for name in NAMES
+    for case in json.loads(DATA.joinpath(f"{name}-reference.json").read_text("utf-8"))["cases"]
+]
 
 
-@pytest.mark.parametrize("case", REFERENCE, ids=lambda c: f"{c['f_number']}-{c['cycles_per_mm']}")
-def test_mtf_agrees_with_another_programs_huygens_psf(case: dict[str, float]) -> None:
-    pupil = LENS.pupil(far(case["f_number"]))
+@pytest.mark.parametrize(
+    ("name", "case"),
+    REFERENCE,
+    ids=lambda v: v if isinstance(v, str) else f"{v['f_number']}-{v['cycles_per_mm']}",
+)
+def test_mtf_agrees_with_another_programs_huygens_psf(name: str, case: dict[str, float]) -> None:
+    pupil = LENSES[name].pupil(far(case["f_number"], LENSES[name]))
     height_um, per_mm = case["height_mm"] * 1e3, case["cycles_per_mm"]
     shape = pupil.shape(height_um)
     wanted = np.array([case["across"], case["along"]])

@@ -56,6 +56,31 @@ def test_a_user_definition_is_named_after_its_file(tmp_path: Path) -> None:
     assert load_definition(path).name == "mine"
 
 
+def test_figures_are_changed_where_a_definition_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    for name in ("phone-1inch", str(path)):
+        plain = load_definition(name)
+        changed = load_definition(
+            f"{name}@temperature_c=40,sensor.angle.half_deg=[90, 90, 90], lens.wavefront=2"
+        )
+        assert changed.temperature_c == 40.0
+        assert changed.sensor.angle.half_deg == (90.0, 90.0, 90.0)
+        assert changed.lens.wavefront == 2.0
+        # everything else stays, in the same tables too
+        assert changed.sensor.angle.crosstalk == plain.sensor.angle.crosstalk
+        assert changed.lens.model == plain.lens.model and changed.sensor.prnu == plain.sensor.prnu
+        assert changed.name != plain.name and re.fullmatch(r"[\w.-]+", changed.name)
+    with pytest.raises(SettingError, match=r"phone-1inch@lens\.wavefront=2"):
+        load_definition("phone-1inch@lens.wavefront=two")
+    with pytest.raises(FileError, match="wavefrond"):
+        load_definition("phone-1inch@lens.wavefrond=2")
+    with pytest.raises(FileError, match=r"lens\.wavefront is -1"):
+        load_definition("phone-1inch@lens.wavefront=-1")
+    with pytest.raises(SettingError, match="xiaomi-mos-35"):
+        load_definition("no-such-camera@lens.wavefront=2")
+
+
 def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="xiaomi-mos-35"):
         load_definition("no-such-camera")

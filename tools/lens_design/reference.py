@@ -1,4 +1,4 @@
-"""MTF of a traced lens by optiland's Huygens PSF, stored beside its tables for the tests.
+"""MTF of a traced lens by optiland's Huygens PSF, and its light, stored for the tests.
 
     python tools/lens_design/reference.py LISTING.json --scale 0.49314 --out us20250271647
 
@@ -23,6 +23,9 @@ from sequential import Design, load, paraxial
 from tables import MAIN, WAVELENGTHS_NM, Focus, object_point
 
 PIXEL_UM, RAYS = 0.4, 160
+AZIMUTHS, HALVINGS = 180, 16
+FIELDS = (0.0, 0.5, 0.7, 0.9, 1.0)
+"""Of the corner, at which illumination is stored."""
 CASES = (
     ("widest", 192, (50, 100, 200)),
     (2.8, 192, (50, 100, 200)),
@@ -66,6 +69,31 @@ def mtf(psf: np.ndarray, per_mm: float, axis: int) -> float:
     return float(np.abs((line * np.exp(-2j * np.pi * per_mm * at)).sum()) / line.sum())
 
 
+def cone(lens: Optic) -> float:
+    """Area, in direction cosines at the image, of the light of the last field that no rim stops.
+
+    What an even scene sends there is in proportion to it. Rays are halved towards the edge of the
+    pupil at even azimuths.
+    """
+    turn = 2.0 * np.pi * np.arange(AZIMUTHS) / AZIMUTHS
+    low, high = np.zeros(AZIMUTHS), np.full(AZIMUTHS, 1.0 - 1e-6)
+    um = WAVELENGTHS_NM[MAIN] * 1e-3
+
+    def traced(radius: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x, y = radius * np.cos(turn), radius * np.sin(turn)
+        rays = lens.trace_generic(np.zeros(AZIMUTHS), np.full(AZIMUTHS, 1.0), x, y, um)
+        passed = np.asarray(rays.i) > 0.0
+        return np.asarray(rays.L), np.asarray(rays.M), passed & np.isfinite(np.asarray(rays.L))
+
+    whole = traced(high)[2]
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        passed = traced(middle)[2]
+        low, high = np.where(passed, middle, low), np.where(passed, high, middle)
+    x, y, _ = traced(np.where(whole, 1.0 - 1e-6, low))
+    return 0.5 * abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("listing", type=Path)
@@ -104,11 +132,20 @@ def main() -> None:
                 }  # fmt: skip
                 print(json.dumps(case), flush=True)
                 found.append(case)
+    iris = axial_iris(design, 0.5 / args.widest)
+    areas: list[dict[str, float]] = []
+    for height in (part * corner for part in FIELDS):
+        direction = object_point(Focus(design, np.inf), height)[2]
+        angle = float(np.degrees(np.arctan2(abs(direction[1]), direction[2])))
+        areas.append({"height_mm": height, "area": cone(optic(design, iris, angle))})
+    print(json.dumps(areas), flush=True)
     text = {
         "made_with": f"optiland {metadata.version('optiland')}, ScalarHuygensPSF, {RAYS} rays, "
         f"pixels of {PIXEL_UM} um, {args.pixels} x {args.pixels} and at f/8 512 x 512, "
         "robust ray aiming, 587.5618 nm",
         "cases": found,
+        "widest": args.widest,
+        "illumination": areas,
     }
     (DATA / f"{args.out}-reference.json").write_text(json.dumps(text, indent=1) + "\n")
 

@@ -80,6 +80,12 @@ SCENE_HELP = (
 )
 
 
+CAMERA_HELP = (
+    "camera definition: xiaomi-mos-35, phone-1inch, realme-73, realme-234, or your own file; "
+    "figures of it can be changed, as in phone-1inch@lens.wavefront=2 (default: xiaomi-mos-35)"
+)
+
+
 def add_scene(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what stands before the lens")
     group.add_argument(
@@ -93,7 +99,7 @@ def add_scene(parser: argparse.ArgumentParser) -> None:
         "--camera",
         default="xiaomi-mos-35",
         metavar="NAME|TOML",
-        help="camera definition: xiaomi-mos-35, phone-1inch, or your own file",
+        help=CAMERA_HELP,
     )
     group.add_argument(
         "--seed", type=seed, default=1, help="unit and noise; the same seed repeats (default: 1)"

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from modoptic.cli._arguments import SCENE_HELP, Commands, quantity, seed
+from modoptic.cli._arguments import CAMERA_HELP, SCENE_HELP, Commands, quantity, seed
 
 if TYPE_CHECKING:
     from modoptic.source import Source
@@ -31,7 +31,9 @@ def add(commands: Commands) -> None:
         "memory:/tmp/module.sock or tcp://127.0.0.1:8036. Ctrl-C ends it.",
     )
     serve.add_argument("address", help="memory:/PATH.sock or tcp://127.0.0.1:PORT")
-    serve.add_argument("--definition", default="xiaomi-mos-35", metavar="NAME|TOML")
+    serve.add_argument(
+        "--definition", default="xiaomi-mos-35", metavar="NAME|TOML", help=CAMERA_HELP
+    )
     serve.add_argument("--scene", default="studio", metavar="NAME|PICTURE", help=SCENE_HELP)
     serve.add_argument("--depth", metavar="PICTURE")
     serve.add_argument("--replay", nargs="+", default=(), metavar="RAW")

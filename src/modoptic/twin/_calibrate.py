@@ -193,9 +193,11 @@ def _exposure_for(twin: Twin, settings: Settings, level: float) -> float:
 
 def _shading(twin: Twin, black: float) -> tuple[Shading, ...]:
     info = twin.info
-    irises = [n for n in _IRISES if info.f_number_min <= n <= info.f_number_max]
+    # wide open is where the rims cut off most
+    irises = {info.f_number_min}
+    irises |= {n for n in _IRISES if info.f_number_min <= n <= info.f_number_max}
     results: list[Shading] = []
-    for f_number in irises or [info.f_number_min]:
+    for f_number in sorted(irises):
         settings = Settings(readout="bin4", f_number=f_number, focus_distance_m=np.inf)
         flat = _shoot(twin, _with(settings, _exposure_for(twin, settings, 0.7)))
         block = min(32, min(flat.shape) // 8 // 2 * 2)

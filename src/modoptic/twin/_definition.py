@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -22,6 +24,8 @@ _LEAST_READ_E = 0.5
 _ISO_STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0)
 """A decade of the speeds that cameras are marked with, a third of a stop apart."""
 _FOLDER = resources.files("modoptic.twin").joinpath("definitions")
+_CHANGED = re.compile(r"(.+?)@((?:[a-z0-9_]+\.)*[a-z0-9_]+ *=.*)")
+_NEXT_CHANGE = re.compile(r",(?= *[a-z0-9_.]+ *=)")
 
 
 class ReadoutTiming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +63,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Everything a twin is built from. Units are in the names; see the TOML files for sources."""
 
     name: str = ""
-    """Of the file, without its ending."""
+    """Of the file, without its ending; changes follow it."""
     make: str
     model: str
     title: str
@@ -90,14 +94,20 @@ def definitions() -> list[str]:
 
 
 def load_definition(name_or_path: str | Path) -> Definition:
-    """The definition of that name, or of a TOML file.
+    """The definition of that name, or of a TOML file, perhaps with some figures changed.
+
+    Changes follow an @, as TOML writes them with dotted keys, with commas between:
+    ``phone-1inch@lens.wavefront=2``, or ``mine.toml@temperature_c=40,sensor.prnu=0``.
 
     Raises
     ------
-    SettingError : no definition has that name
+    SettingError : no definition has that name, or a change is no TOML
     FileError : the file cannot be read or says something impossible; the message names the entry
     """
-    text_name = str(name_or_path)
+    text_name, changed = str(name_or_path), ""
+    if found := _CHANGED.fullmatch(text_name):
+        text_name, changed = found[1], found[2]
+        name_or_path = text_name
     if text_name in definitions():
         text = _FOLDER.joinpath(f"{text_name}.toml").read_text("utf-8")
         stem = text_name
@@ -111,8 +121,13 @@ def load_definition(name_or_path: str | Path) -> Definition:
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(path, f"this camera definition cannot be read: {error}") from error
         stem = path.stem
+    changes = _changes(changed)
+    if changed:
+        stem += "-" + re.sub(r"[^a-z0-9_.]+", "-", changed)
+        text_name += f"@{changed}"
     try:
-        definition = msgspec.convert({"name": stem, **tomllib.loads(text)}, Definition)
+        read = _merged(tomllib.loads(text), changes)
+        definition = msgspec.convert({"name": stem, **read}, Definition)
     except tomllib.TOMLDecodeError as error:
         raise FileError(text_name, f"no valid TOML: {error}") from error
     except msgspec.ValidationError as error:
@@ -127,6 +142,26 @@ def load_definition(name_or_path: str | Path) -> Definition:
             f"this camera definition has a fault: {opens} {lens.f_number_min:g}",
         )
     return definition
+
+
+def _changes(text: str) -> dict[str, Any]:
+    """What stands behind the @ of a definition's name."""
+    try:
+        return tomllib.loads("\n".join(_NEXT_CHANGE.split(text)))
+    except tomllib.TOMLDecodeError as error:
+        expected = "changes such as phone-1inch@lens.wavefront=2"
+        raise SettingError("camera", f"@{text}", expected) from error
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``below`` with the entries of ``above`` in it, table by table."""
+    merged = dict(below)
+    for key, value in above.items():
+        kept = merged.get(key)
+        if isinstance(kept, dict) and isinstance(value, dict):
+            value = _merged(cast("dict[str, Any]", kept), cast("dict[str, Any]", value))
+        merged[key] = value
+    return merged
 
 
 def _check(d: Definition, where: str) -> None:

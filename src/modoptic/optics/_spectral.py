@@ -197,13 +197,16 @@ class CubeRenderer:
         out = np.empty(wanted[:2], np.float64 if exact else np.float32)
         pattern = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         bad = np.zeros(len(plan.jobs), np.int64)
+        whole = np.uint32 if radiance.dtype == np.float32 else np.uint64
+        bits = radiance.view(whole)
+        limits = np.array([_MOST, -0.0], radiance.dtype).view(whole)
 
         def work(first: int, end: int) -> None:
             for k in range(first, end):
                 part, cell = plan.jobs[k]
                 bad[k] = _spectral_kernels.image_cube(
                     radiance, plan.mix, plan.first, plan.taps[cell], plan.reaches, pattern, part,
-                    _MOST, out,
+                    bits, limits, out,
                 )  # fmt: skip
 
         run_bands(work, len(plan.jobs), 1)

@@ -15,6 +15,7 @@ from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
 Real = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.unsignedinteger]
 
 CHUNK = 64
 """Columns of a half that are mixed together."""
@@ -33,13 +34,16 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
 
 
-@njit(nogil=True, cache=True)  # pyright: ignore
-def _count_bad(values: Real, most: float) -> int:
-    """How many are not within 0 .. ``most``; without fast arithmetic, which knows no NaN."""
+@_jit
+def _count_bad(bits: Bits, most: Any, sign: Any) -> int:
+    """How many numbers lie beyond ``most``, below 0 or nowhere, all told by their bits.
+
+    Fast arithmetic knows no NaN; as whole numbers, negative ones and NaN lie beyond all others.
+    """
     bad = np.int32(0)
-    for i in range(values.size):
-        v = values[i]
-        bad += np.int32(not ((v >= 0) & (v <= most)))
+    for i in range(bits.size):
+        b = bits[i]
+        bad += np.int32((b > most) & (b != sign))  # -0 is 0
     return int(bad)
 
 
@@ -95,7 +99,8 @@ def image_cube(
     reaches: IntArray,
     pattern: IntArray,
     part: Part,
-    most: float,
+    bits: Bits,
+    limits: Bits,
     out: Real,
 ) -> int:
     """Light under the mosaic of a part of a cube.
@@ -109,7 +114,8 @@ def image_cube(
     taps : (3, count, k, k), k odd: how ``count`` planes of a channel spread, seen from the sample
     reaches : (3, count), of the taps that count, from the middle; less than 0 for none
     pattern : (2, 2), channels of the mosaic
-    most : largest radiance that may be
+    bits : ``cube`` as whole numbers
+    limits : (2,), bits of the largest radiance that may be, and of -0
     out : (h, w), the part of it is filled
 
     Returns
@@ -130,7 +136,8 @@ def image_cube(
     for y in range(part.top - r, part.bottom + r):
         line = cube[_inside(y, height)]
         if part.top <= y < part.bottom:
-            bad += _count_bad(line[part.left : part.right].reshape(-1), most)
+            checked = bits[y, part.left : part.right].reshape(-1)
+            bad += _count_bad(checked, limits[0], limits[1])
         _mix_row(line, part.left - r, mix, turned, ring[(y - part.top + r) % size])
         row = y - r
         if row < part.top:

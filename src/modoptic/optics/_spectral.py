@@ -216,9 +216,7 @@ class CubeRenderer:
         expose(light, grid, plan.shading)
         return light
 
-    def planes(
-        self, lens: LensState, grid: SampleGrid, *, distance_m: float | None = None
-    ) -> int:
+    def planes(self, lens: LensState, grid: SampleGrid, *, distance_m: float | None = None) -> int:
         """How many planes each channel takes with that lens."""
         return self._plan(lens, grid, distance_m, False).planes
 

@@ -82,7 +82,10 @@ def _mix_row(line: Real, left: int, mix: Real, turned: Real, into: Real) -> None
                 for n in range(0, mix.shape[1], 4):
                     a0, a1, a2, a3 = mix[p, n], mix[p, n + 1], mix[p, n + 2], mix[p, n + 3]
                     b0, b1, b2, b3 = (
-                        mix[p + 1, n], mix[p + 1, n + 1], mix[p + 1, n + 2], mix[p + 1, n + 3]
+                        mix[p + 1, n],
+                        mix[p + 1, n + 1],
+                        mix[p + 1, n + 2],
+                        mix[p + 1, n + 3],
                     )
                     t0, t1, t2, t3 = turned[n], turned[n + 1], turned[n + 2], turned[n + 3]
                     for i in range(count):

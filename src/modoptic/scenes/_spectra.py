@@ -153,6 +153,8 @@ def checked(
     SettingError : says which value is wrong and where it stands
     """
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         found = np.asarray(values, np.float64)
     except (TypeError, ValueError):
         raise SettingError(what, type(values).__name__, "numbers", where) from None

@@ -170,8 +170,9 @@ class SpectralCamera:
                 "scene of it"
             )
             raise SettingError("radiance", f"shape {found.shape}", expected, _WHERE)
-        kind = found.dtype if found.dtype in (np.float32, np.float64) else np.float64
-        return np.ascontiguousarray(found, kind)
+        kind = np.float32 if found.dtype == np.dtype(np.float32) else np.float64
+        # kernels are compiled for arrays that may be written
+        return np.require(found, kind, ["C", "W"])
 
     def _origin(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """First photosite (x, y) of what lies in the middle of the sensor."""

@@ -9,6 +9,7 @@ import pytest
 
 from modoptic.errors import ModopticError, SettingError
 from modoptic.optics import CubeRenderer, LensState, SampleGrid, SpectralResponse, diffraction_mtf
+from modoptic.optics._spread import Binning, Cell, Kind, Spread
 from modoptic.scenes import (
     WAVELENGTHS_NM,
     colorchecker_reflectances,
@@ -16,6 +17,7 @@ from modoptic.scenes import (
     white_radiance,
 )
 from modoptic.twin import SpectralCamera, load_definition, spectral_response
+from modoptic.twin._definition import lens_of
 
 NM = np.arange(400.0, 701.0, 10.0)
 FULL_DN = 4095 - 256
@@ -176,3 +178,39 @@ def test_the_whole_sensor_is_the_most_a_cube_may_be() -> None:
     flat = np.broadcast_to(np.float32(0.01), (2, spec.width + 4, 2))
     with pytest.raises(SettingError, match=f"at most {spec.width}"):
         camera.raw(flat, exposure_s=0.01)
+
+
+def test_a_point_spreads_as_in_the_full_model() -> None:
+    # one brighter photosite far off the axis, where the traced lens has coma: kernels of the full
+    # model for that cell of the sensor, which it makes from six wavelengths. On an even ground, as
+    # kernels overshoot and no light is negative
+    definition = load_definition("xiaomi-mos-35")
+    spec, response = definition.sensor, spectral_response(definition)
+    lens = LensState(definition.focal_length_mm, 2.0, 2.0, definition.transmittance)
+    cell = Cell(-6, 4, 760.0)
+    x_um, y_um = cell.middle_um
+    at = (np.arange(96) - 47.5) * spec.pitch_um
+    grid = SampleGrid(at + x_um, at + y_um, spec.pitch_um, spec.pitch_um**2, ("GG", "GG"))
+    pupil = lens_of(definition).pupil(lens)
+    nm = pupil.wavelengths_nm
+    renderer = CubeRenderer(nm, response, lens_of(definition), diffusion_um=spec.diffusion_um)
+    # the shares in which the full model takes those wavelengths
+    spectrum = response.shares(nm)[1] / response.electrons(nm, np.eye(nm.size))[:, 1]
+    cube = np.ones((96, 96, 1), np.float32) * (spectrum / spectrum.max()).astype(np.float32)
+    ground = renderer.light(cube, lens, grid).astype(float)
+    cube[47, 48] *= 2.0
+    found = renderer.light(cube, lens, grid) / ground - 1.0
+    spread = Spread(pupil, response, spec.diffusion_um)
+    (taps,) = spread.kernels(
+        cell, pupil.thin.inverse_focus, spec.pitch_um, Binning(spec.pitch_um), (Kind(1),)
+    )
+    wanted = taps[::-1, ::-1]
+    r = wanted.shape[0] // 2
+    part = found[47 - r : 48 + r, 48 - r : 49 + r]
+
+    def apart(other: np.ndarray) -> float:
+        return float(np.abs(part - other).sum())
+
+    assert apart(wanted) < 0.1
+    for turned in (wanted[::-1], wanted[:, ::-1], wanted[::-1, ::-1], wanted.T):
+        assert apart(turned) > 2.0 * apart(wanted)

@@ -49,7 +49,7 @@ Real = npt.NDArray[np.floating]
 LEFT_OUT = 0.02
 """Planes are as many as it takes: of an even spectrum at most so much of the light of a channel is
 put at a wrong place, all taps and wavelengths added up, half of it too much and half too little. In
-pictures errors of many taps cancel: a fiftieth of that is found in the worst photosite of a chart."""
+pictures errors of many taps cancel: the worst photosite of a chart is off by a fiftieth of that."""
 _SPILLED = 4e-3
 """As much again, and no more, is beyond the taps of a plane that are used."""
 _KEPT = 0.995

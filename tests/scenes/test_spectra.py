@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 from modoptic.errors import SettingError
 from modoptic.optics import SpectralResponse
@@ -14,6 +15,7 @@ from modoptic.scenes import (
     colorchecker_reflectances,
     daylight,
     illuminant,
+    illuminant_1nm,
     load_scene,
     luminance,
     observer,
@@ -122,6 +124,35 @@ def test_lines_meet_reflectance_at_1_nm() -> None:
         exact = response.electrons(fine, lit)
         assert np.allclose(response.electrons(WAVELENGTHS_NM, resample(fine, lit)), exact,
                            rtol=2e-3), patch  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "within"), [("F2", 1e-3), ("F7", 1e-3), ("F11", 3.5e-3)])
+def test_lamps_at_1_nm_have_lines_and_are_the_tables(name: str, within: float) -> None:
+    fine, lamp = illuminant_1nm(name)
+    table = illuminant(name)
+    assert lamp.min() >= 0.0
+    assert np.allclose(resample(fine, lamp), table, atol=1e-4)
+    # mercury's lines stand out of what is 4 nm beside them, which straight lines would hide
+    for line in (404.656, 435.833, 546.074):
+        near = lamp[np.abs(fine - line) < 1.0].sum()
+        beside = max(lamp[fine == round(line) + d][0] for d in (-7, 7))
+        assert near > 6.0 * beside, line
+    # raw values of the patches summed at 1 nm, curves between the 5 nm tables, against 5 nm
+    qe = np.stack([np.exp(-(((WAVELENGTHS_NM - c) / 50) ** 2)) for c in (600.0, 540.0, 460.0)])
+    inside = (fine >= 380.0) & (fine <= 780.0)
+    for patch, reflectance in colorchecker_reflectances().items():
+        curve = CubicSpline(WAVELENGTHS_NM, np.vstack([qe, reflectance]), axis=1)(fine[inside])
+        at_1nm = (curve[:3] * curve[3] * lamp[inside]) @ fine[inside]
+        at_5nm = 5.0 * (qe * reflectance * table) @ WAVELENGTHS_NM
+        assert np.allclose(at_1nm, at_5nm, rtol=within), patch
+
+
+def test_other_lights_at_1_nm_are_joined_by_straight_lines() -> None:
+    fine, light = illuminant_1nm("D65")
+    assert np.allclose(light[5:-5:5], illuminant("D65"))
+    assert (fine[0], fine[-1], fine.size) == (375.0, 785.0, 411)
+    with pytest.raises(SettingError, match="candle"):
+        illuminant_1nm("candle")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,9 @@ BENCHES: dict[str, Entry] = {
     "twin-magnifier": Entry("twin:twin_magnifier", "1:1 region, ring moving", "<= 33 ms"),
     "twin-100mp": Entry("twin:twin_100mp", "100 MP raw; the next", "<= 20 s, 3 GB; <= 0.5 s"),
     "twin-growth": Entry("twin:twin_growth", "1 to 100 MP", "linear, bounded memory"),
+    "twin-spectral": Entry(
+        "spectral:twin_spectral", "spectral cube to raw", ">= 11.3 MPix/s, 100 times the port"
+    ),
     "shot-memory": Entry("shots:shot_memory", "memory of a 100 MP shot", "<= 1.2 GB"),
 }
 

@@ -10,11 +10,14 @@ from modoptic.optics._lens import (
     solve,
 )
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
-from modoptic.optics._render import LightRenderer, warm
+from modoptic.optics._render import LightRenderer
 from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
+from modoptic.optics._spectral import CubeRenderer
 from modoptic.optics._traced import TracedLens, TracedPupil, lens_tables
+from modoptic.optics._warm import warm
 
 __all__ = [
+    "CubeRenderer",
     "DepthOfField",
     "IdealLens",
     "IdealPupil",

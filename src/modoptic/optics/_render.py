@@ -50,7 +50,7 @@ _LAMPS_TAKE = 0.15
 """About the share of the time of a whole picture that goes into its lamps."""
 
 
-class _Shading:
+class Shading:
     """How much light each place of the sensor gets, by its distance from the axis."""
 
     def __init__(
@@ -151,7 +151,7 @@ class LightRenderer:
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
         view = ExactView(spread, self._parts, grid, rasters, lambda lamps: told(ahead * lamps))
-        shading = _Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones)
+        shading = Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones)
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
@@ -168,7 +168,7 @@ class LightRenderer:
             told(ahead + (1.0 - ahead) * count / len(every))
 
         run_bands(work, len(every), 1, done=done)
-        _expose(out, grid, shading)
+        expose(out, grid, shading)
         return out
 
     def preview(
@@ -198,7 +198,7 @@ class LightRenderer:
         ]
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
-        shading = _Shading(pupil, reach_um(x_um, y_um), self._cones, quick=True)
+        shading = Shading(pupil, reach_um(x_um, y_um), self._cones, quick=True)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
@@ -266,7 +266,7 @@ def _centered(size: tuple[int, int], extent_um: tuple[float, float], lens_m: flo
     return Lattice(-(size[0] - 1) / 2 * step, -(size[1] - 1) / 2 * step, step)
 
 
-def _expose(light: FloatArray, grid: SampleGrid, shading: _Shading) -> None:
+def expose(light: FloatArray, grid: SampleGrid, shading: Shading) -> None:
     """What samples make of their light, in place; see `_kernels.expose_mosaic`."""
     height = grid.y_um.size
     rows = np.abs(np.arange(-1, height + 1))
@@ -288,8 +288,8 @@ def _expose(light: FloatArray, grid: SampleGrid, shading: _Shading) -> None:
     run_bands(work, height, _EXPOSED_ROWS)
 
 
-def warm() -> Iterator[str]:
-    """Compile every kernel for the types in use; one line each."""
+def warm_layers() -> Iterator[str]:
+    """Compile the kernels of layers and lamps for the types in use; one line each."""
     yield from warm_pupil()
     four = np.ones((4, 9, 9), np.float32)
     image = np.ones((4, 3, 3), np.float32)

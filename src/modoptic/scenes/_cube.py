@@ -111,12 +111,18 @@ class SpectralCube:
 
         Raises
         ------
-        SettingError : a depth that is not a number in range, or of another shape
+        SettingError : a depth that is not a number in range, or of another shape; a cube of which
+            nothing lies within `WAVELENGTHS_NM`
         """
         height, width = self.radiance.shape[:2]
         depth = _depths(depth_m, (height, width))
+        to_bands = resampling(self.wavelengths_nm)
+        if not to_bands.any():
+            found = (float(self.wavelengths_nm[0]), float(self.wavelengths_nm[-1]))
+            expected = "some of 380 to 780 nm, of which scenes are made"
+            raise SettingError("wavelengths", found, expected, "spectral cube")
         basis, planes = reduced(self.radiance)
-        basis = basis @ resampling(self.wavelengths_nm)
+        basis = basis @ to_bands
         per_tangent = covering(width, height, view_degrees)
         level = self.luminance()
         nm = self.wavelengths_nm
@@ -143,7 +149,8 @@ def load_cube(path: str | Path) -> tuple[SpectralCube, npt.NDArray[np.float64] |
 
     Raises
     ------
-    PictureError : no such file, damaged, too large, or an array that is missing or wrong
+    PictureError : no such file, damaged, too large, or an array that is missing or wrong; it names
+        the file, the array and what was expected
     """
     path = Path(path)
     try:
@@ -169,12 +176,16 @@ def load_cube(path: str | Path) -> tuple[SpectralCube, npt.NDArray[np.float64] |
         raise PictureError(path, "there is no such file; give a .npz file") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
         raise PictureError(path, f"not a spectral cube that can be read ({error})") from error
+    key = "wavelengths_nm"
     try:
+        checked_wavelengths(nm, "spectral cube")
+        key = kind
         make = SpectralCube if kind == "radiance" else SpectralCube.from_photons
         cube = make(nm, values)
+        key = "depth_m"
         return cube, None if depth is None else _depths(depth, cube.radiance.shape[:2])
     except SettingError as error:
-        raise PictureError(path, str(error)) from error
+        raise PictureError(path, f"{key}: {error}") from error
 
 
 def cube_scene(

@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import lsq_linear
 
 from modoptic.errors import SettingError
 
@@ -119,7 +120,7 @@ def illuminant(name: str | float) -> Spectrum:
 
     Standard illuminant A is Planck's law at 2848 K with c2 = 1.435e7 nm K (CIE 15). D50, D55 and
     D65 are CIE daylight at the nominal temperature times 1.4388 / 1.4380. F2, F7, F11, LED-B1 and
-    LED-B3 are lamps as tabulated in CIE 15:2018.
+    LED-B3 are lamps as tabulated in CIE 15:2018; see `illuminant_1nm` for their lines.
 
     Raises
     ------
@@ -143,6 +144,49 @@ def illuminant(name: str | float) -> Spectrum:
         raise SettingError("illuminant", name, expected) from None
 
 
+MERCURY_NM = (404.656, 407.783, 435.833, 546.074, 576.960, 579.066)
+"""Lines of mercury in every fluorescent lamp (NIST Atomic Spectra Database, in air)."""
+PHOSPHOR_NM = (487.7, 542.4, 584.0, 587.6, 593.4, 599.7, 611.6, 621.0, 625.7, 631.1, 650.8, 687.7,
+               693.7, 709.0, 712.3)  # fmt: skip
+"""Peaks of terbium and europium in a three-band lamp. An assumption: as they are seen in compact
+fluorescent lamps; those that the table of F11 has no room for come out as 0."""
+
+
+@functools.cache
+def illuminant_1nm(name: str) -> tuple[Spectrum, Spectrum]:
+    """Wavelengths from 375 to 785 nm every 1 nm, and an illuminant's relative spectrum there.
+
+    For cubes and sums at 1 nm. Of F2, F7 and F11 it is a reconstruction, not a measurement: narrow
+    lines where mercury has them (of F11 also terbium and europium, `PHOSPHOR_NM`), on the smoothest
+    continuum that is nowhere negative, such that `resample` gives the table of CIE 15 back.
+    The CIE publishes a table at 1 nm as well (DOI 10.25039/CIE.DS.54hy6srn, CC BY-SA 4.0), which is
+    not part of this package: give its columns to `resample`. All others are joined by straight
+    lines; beyond their ends the first and last value are held.
+
+    Raises
+    ------
+    SettingError : as of `illuminant`
+    """
+    table = illuminant(name)
+    fine = np.arange(375.0, 786.0)
+    if name not in ("F2", "F7", "F11"):
+        return fine, np.interp(fine, WAVELENGTHS_NM, table)
+    at = MERCURY_NM + (PHOSPHOR_NM if name == "F11" else ())
+    lines = np.clip(1.0 - np.abs(fine[:, None] - np.array(at)), 0.0, None)
+    means = resampling(fine).T
+    smooth = np.diff(np.eye(fine.size), 2, axis=0)
+    heavy = 1e3  # the table comes before smoothness
+    asked = np.block([
+        [smooth, np.zeros((fine.size - 2, len(at)))],
+        [heavy * means, heavy * means @ lines],
+    ])  # fmt: skip
+    wanted = np.concatenate([np.zeros(fine.size - 2), heavy * table])
+    found = lsq_linear(asked, wanted, (0.0, np.inf), tol=1e-12).x
+    spectrum = found[: fine.size] + lines @ found[fine.size :]
+    spectrum.flags.writeable = False  # it is kept
+    return fine, spectrum
+
+
 def checked(
     what: str, values: npt.ArrayLike, shape: tuple[int, ...] | None = None, where: str = ""
 ) -> Spectrum:
@@ -153,6 +197,8 @@ def checked(
     SettingError : says which value is wrong and where it stands
     """
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         found = np.asarray(values, np.float64)
     except (TypeError, ValueError):
         raise SettingError(what, type(values).__name__, "numbers", where) from None

@@ -9,11 +9,13 @@ from modoptic.twin._definition import (
     saturation_speed,
     spectral_response,
 )
+from modoptic.twin._spectral import SpectralCamera
 from modoptic.twin._twin import Twin
 from modoptic.twin._warm import warm
 
 __all__ = [
     "Definition",
+    "SpectralCamera",
     "Twin",
     "base_iso",
     "definitions",

@@ -79,6 +79,11 @@ BENCHES: dict[str, Entry] = {
     "twin-magnifier": Entry("twin:twin_magnifier", "1:1 region, ring moving", "<= 33 ms"),
     "twin-100mp": Entry("twin:twin_100mp", "100 MP raw; the next", "<= 20 s, 3 GB; <= 0.5 s"),
     "twin-growth": Entry("twin:twin_growth", "1 to 100 MP", "linear, bounded memory"),
+    "twin-edges": Entry(
+        "twin_edges:twin_edges",
+        "depth edges against rays through a thin lens",
+        ">= 34 dB at edges, >= 40 dB in all, halo <= 2 %",
+    ),
     "shot-memory": Entry("shots:shot_memory", "memory of a 100 MP shot", "<= 1.2 GB"),
 }
 

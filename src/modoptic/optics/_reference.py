@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -368,3 +368,13 @@ def reference_light(
     squared = tx[None, :] ** 2 + ty[:, None] ** 2
     out *= thin.irradiance_factor / (1.0 + squared) ** 2 * (grid.area_um2 * 1e-12)
     return out
+
+
+def warm_reference() -> Iterator[str]:
+    """Compile the kernels of the reference; one line."""
+    at, pattern, none = np.array([0.0]), np.zeros((2, 2), np.int64), np.zeros((0, 3), np.int64)
+    points, out = np.zeros((1, 4), np.uint32), np.zeros((1, 1), np.float32)
+    sampled = 1.0, 1, pattern, 0.01, 1.0, np.zeros((0, 5)), none, out[0], out
+    trace(points, 0, 0, 0, at, at, *sampled)
+    throw(points, 1, _mix(0, -1, 0), np.ones(4), np.ones(3), 0, 0, 0, at, at, *sampled)
+    yield "optics: reference"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +43,13 @@ RESPONSE = SpectralResponse(WAVELENGTHS_NM, np.full((3, WAVELENGTHS_NM.size), 0.
 WHITE = white_radiance(illuminant("E"), 100.0)
 BASIS = np.stack([WHITE, WHITE, WHITE])
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 PITCH = 6.0
 LENS = LensState(17.5, 1.4, 1.0)
 
 
 def grid(size: int, pitch: float = PITCH, binning: int = 1) -> SampleGrid:
-    at = (np.arange(size) - (size - 1) / 2) * pitch
+    at: DoubleArray = (np.arange(size) - (size - 1) / 2) * pitch
     return SampleGrid(at, at, pitch / binning, pitch**2, ("GG", "GG"), binning)
 
 
@@ -104,7 +104,9 @@ def test_what_a_blurred_card_hides_of_a_blurred_one_right_behind_it_stays_hidden
 def test_a_lamp_has_all_its_light_and_a_card_hides_half_of_it(binning: int) -> None:
     lamp = Lamps("lamp", np.array([[0.0, 0.0, 3.0]]), np.array([5e-4]), WHITE[None])
     away = 3.0 - solve(LENS).image_distance_m
-    electrons = level(LENS) / (PITCH * 1e-6) ** 2 * 4.0 * solve(LENS).working_f_number**2 / math.pi
+    electrons = (
+        level(LENS) / (PITCH * 1e-6) ** 2 * 4.0 * solve(LENS).working_f_number ** 2 / math.pi
+    )
     iris = math.pi * (0.5 * solve(LENS).iris_m) ** 2
     wanted = electrons * math.pi * 5e-4**2 * iris / away**2
     samples = grid(96, binning=binning)
@@ -142,8 +144,9 @@ class Floor:
 def test_a_slanted_layer_is_blurred_as_much_as_its_depth_asks_for(z: float) -> None:
     lens_m = solve(LENS).image_distance_m
     down_um = Floor.DROP_M / (z - lens_m) * lens_m * 1e6
-    across = (np.arange(240) - 119.5) * 2.0
-    samples = SampleGrid(across, down_um + 2.0 * np.arange(2), 2.0, 4.0, ("GG", "GG"))
+    across: DoubleArray = (np.arange(240) - 119.5) * 2.0
+    down: DoubleArray = np.array([down_um, down_um + 2.0])
+    samples = SampleGrid(across, down, 2.0, 4.0, ("GG", "GG"))
     rise = reference_light(Scene("a", "a", (Floor(),)), RESPONSE, LENS, samples).mean(axis=0)
     rise /= rise[-2:].mean()
     low, high = (float(np.interp(v, rise, across)) for v in (0.1, 0.9))

@@ -237,5 +237,5 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         renderer.light(LensState(17.5, 8.0, 1.0), grid(600, 300, 5000, 4500))
         renderer.preview(LensState(17.5, 1.4, 2), 200, 150, (17297, 12973))
         lens = LensState(17.5, 1.4, math.inf)
-        reference_light(load_scene(name, **options), RESPONSE, lens, grid(70, 9, 5000, 2000), rays=1)
+        reference_light(renderer.scene, RESPONSE, lens, grid(70, 9, 5000, 2000), rays=1)
     assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)

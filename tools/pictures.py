@@ -93,19 +93,8 @@ def edges() -> None:
         off = np.clip(np.log(found / wanted) / 0.05, -1.0, 1.0)
         shown.append(np.uint8(127.5 + 127.5 * off))
         labels = (f"rays, focus {name}", "twin", "difference, -5 to +5 %")
-        rows.append(
-            side_by_side(
-                [
-                    (
-                        label,
-                        Image.fromarray(plane)
-                        .convert("RGB")
-                        .resize((546, 409), Image.Resampling.LANCZOS),
-                    )
-                    for label, plane in zip(labels, shown, strict=True)
-                ]
-            )
-        )
+        pictures = [Image.fromarray(plane).convert("RGB").resize((546, 409)) for plane in shown]
+        rows.append(side_by_side(list(zip(labels, pictures, strict=True))))
     sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)))
     for k, row in enumerate(rows):
         sheet.paste(row, (0, k * row.height))

@@ -49,7 +49,7 @@ LENS = LensState(17.5, 1.4, 1.0)
 
 
 def grid(size: int, pitch: float = PITCH, binning: int = 1) -> SampleGrid:
-    at: DoubleArray = (np.arange(size) - (size - 1) / 2) * pitch
+    at = np.asarray((np.arange(size) - (size - 1) / 2) * pitch, np.float64)
     return SampleGrid(at, at, pitch / binning, pitch**2, ("GG", "GG"), binning)
 
 
@@ -144,7 +144,7 @@ class Floor:
 def test_a_slanted_layer_is_blurred_as_much_as_its_depth_asks_for(z: float) -> None:
     lens_m = solve(LENS).image_distance_m
     down_um = Floor.DROP_M / (z - lens_m) * lens_m * 1e6
-    across: DoubleArray = (np.arange(240) - 119.5) * 2.0
+    across = np.asarray((np.arange(240) - 119.5) * 2.0, np.float64)
     down: DoubleArray = np.array([down_um, down_um + 2.0])
     samples = SampleGrid(across, down, 2.0, 4.0, ("GG", "GG"))
     rise = reference_light(Scene("a", "a", (Floor(),)), RESPONSE, LENS, samples).mean(axis=0)

@@ -129,8 +129,8 @@ def near_edges(scene: Scene, lens: LensState, grid: SampleGrid) -> BoolArray:
 def halos(found: FloatArray, wanted: FloatArray) -> DoubleArray:
     """By what share of the local exposure a picture is off: means of 5 x 5 samples, signed."""
     mean = ndimage.uniform_filter
-    wanted = wanted.astype(np.float64)
-    return np.asarray(mean(found - wanted, _HALO) / mean(wanted, _HALO), np.float64)
+    local = wanted.astype(np.float64)
+    return np.asarray(mean(found - local, _HALO) / mean(local, _HALO), np.float64)
 
 
 def decibel(found: FloatArray, wanted: FloatArray) -> float:

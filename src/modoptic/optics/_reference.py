@@ -78,7 +78,8 @@ def _through(
     It leaves the lens at (lx, ly) metres toward the direction (tx, ty) in the plane in focus,
     whose inverse distance is ``focus``.
     """
-    seen, passing = 0.0, 1.0
+    seen: float = 0.0
+    passing: float = 1.0
     for n in range(lattices.shape[0] - 1, first - 1, -1):
         a, b = lattices[n, 0], lattices[n, 1]
         # the layer is where a z + b y = 1, the ray at y = ly + z (ty - ly focus)
@@ -95,8 +96,8 @@ def _through(
         plane = height * width
         cover = texels[at + 3 * plane]
         if cover > 0.0:
-            seen += passing * texels[at + channel * plane]
-            passing *= 1.0 - cover
+            seen += passing * float(texels[at + channel * plane])
+            passing *= 1.0 - float(cover)
             if passing < 1e-6:
                 break
     return seen, passing
@@ -292,7 +293,7 @@ class _Reference:
 @functools.lru_cache(maxsize=4)
 def _points(count: int, seed: int) -> BitArray:
     """(count, 4) points of a scrambled Sobol sequence, as 32 bits."""
-    made = qmc.Sobol(4, scramble=True, seed=seed).random(count)
+    made = qmc.Sobol(4, scramble=True, seed=seed).random(count)  # pyright: ignore[reportCallIssue]
     return np.ascontiguousarray(made * 2.0**32, np.uint32)
 
 

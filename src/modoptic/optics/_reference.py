@@ -311,7 +311,7 @@ def reference_light(
 
     What `LightRenderer.light` of an `IdealLens` computes, without diffraction, charge diffusion and
     the photosites' angular response: E = pi L tau / (4 N_w^2) cos^4, L the mean over the sample's
-    area and the round iris. It takes 1e8 rays in about 8 s on two cores.
+    area and the round iris. 1e8 rays take about 12 s of one core.
 
     A layer is evaluated at points an eighth of a sample apart, and a ray sees the one that it meets
     at the layer's own depth, continuous on a slanted one. Layers cover each other in the scene's

@@ -1,6 +1,6 @@
 """Make every picture of the documentation from the running product.
 
-    python tools/pictures.py [viewfinder] [iris] [raws] [measure]
+    python tools/pictures.py [viewfinder] [iris] [raws] [measure] [edges]
 
 Without a name all are made, into docs/pictures. ``viewfinder`` and ``measure`` need Chromium and
 playwright, ``raws`` rawpy, ``raws`` and ``measure`` the folder of real raws (``MODOPTIC_DATA``, or
@@ -69,6 +69,36 @@ def side_by_side(parts: list[tuple[str, Image.Image]]) -> Image.Image:
             (x + 10, height + 8), label, fill=(225, 225, 225), font=ImageFont.load_default(16)
         )
     return sheet
+
+
+def edges() -> None:
+    """The studio through a thin lens at three distances: rays, the twin, and how they differ."""
+    from modoptic.bench import twin_edges as bench
+    from modoptic.optics import reference_light
+    from modoptic.scenes import load_scene
+    from modoptic.twin._definition import spectral_response
+
+    scene, response = bench.without_lamps(load_scene("studio")), spectral_response(bench.DEFINITION)
+    rows: list[Image.Image] = []
+    for name, focus in bench.FOCUSES.items():
+        lens, grid = bench.lens_at(focus), bench.grid_of()
+        wanted = reference_light(scene, response, lens, grid)
+        found = bench.twin_light(scene, response, lens, grid)
+        white = float(np.percentile(wanted, 99.0))
+        shown = [
+            np.uint8(255.0 * np.clip(light / white, 0.0, 1.0) ** (1.0 / 2.2) + 0.5)
+            for light in (wanted, found)
+        ]
+        # grey is equal, black and white 5 % darker and brighter
+        off = np.clip(np.log(found / wanted) / 0.05, -1.0, 1.0)
+        shown.append(np.uint8(127.5 + 127.5 * off))
+        labels = (f"rays, focus {name}", "twin", "difference, -5 to +5 %")
+        pictures = [Image.fromarray(plane).convert("RGB").resize((546, 409)) for plane in shown]
+        rows.append(side_by_side(list(zip(labels, pictures, strict=True))))
+    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)))
+    for k, row in enumerate(rows):
+        sheet.paste(row, (0, k * row.height))
+    keep_jpeg(sheet, "depth-edges.jpg")
 
 
 def viewfinder() -> None:
@@ -267,6 +297,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "iris": iris,
     "raws": raws,
     "measure": measure,
+    "edges": edges,
 }
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from modoptic.optics import (
     SpectralResponse,
     _kernels,
     _pupil_kernels,
+    _reference,
     circle_of_confusion_um,
+    reference_light,
     solve,
 )
 from modoptic.optics import warm as warm_optics
@@ -227,10 +229,13 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "weigh", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),
+        _reference.trace, _reference.throw,
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):
         options = {"distance_m": 1} if name == "flat" else {}
         renderer = LightRenderer(load_scene(name, **options), RESPONSE)
         renderer.light(LensState(17.5, 8.0, 1.0), grid(600, 300, 5000, 4500))
         renderer.preview(LensState(17.5, 1.4, 2), 200, 150, (17297, 12973))
+        lens = LensState(17.5, 1.4, math.inf)
+        reference_light(renderer.scene, RESPONSE, lens, grid(70, 9, 5000, 2000), rays=1)
     assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)

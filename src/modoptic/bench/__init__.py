@@ -82,6 +82,11 @@ BENCHES: dict[str, Entry] = {
     "twin-spectral": Entry(
         "spectral:twin_spectral", "spectral cube to raw", ">= 11.3 MPix/s, 100 times the port"
     ),
+    "twin-edges": Entry(
+        "twin_edges:twin_edges",
+        "depth edges against rays through a thin lens",
+        ">= 34 dB at edges, >= 40 dB in all, halo <= 2 %",
+    ),
     "shot-memory": Entry("shots:shot_memory", "memory of a 100 MP shot", "<= 1.2 GB"),
 }
 

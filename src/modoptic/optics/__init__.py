@@ -10,6 +10,7 @@ from modoptic.optics._lens import (
     solve,
 )
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
+from modoptic.optics._reference import reference_light
 from modoptic.optics._render import LightRenderer
 from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
 from modoptic.optics._spectral import CubeRenderer
@@ -36,6 +37,7 @@ __all__ = [
     "depth_of_field",
     "diffraction_mtf",
     "lens_tables",
+    "reference_light",
     "solve",
     "warm",
 ]

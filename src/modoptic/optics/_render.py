@@ -22,6 +22,7 @@ from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
 from modoptic.optics._quick import QuickView
+from modoptic.optics._reference import warm_reference
 from modoptic.optics._sources import (
     AngularLike,
     Bulbs,
@@ -291,6 +292,7 @@ def expose(light: FloatArray, grid: SampleGrid, shading: Shading) -> None:
 def warm_layers() -> Iterator[str]:
     """Compile the kernels of layers and lamps for the types in use; one line each."""
     yield from warm_pupil()
+    yield from warm_reference()
     four = np.ones((4, 9, 9), np.float32)
     image = np.ones((4, 3, 3), np.float32)
     spans = np.zeros((1, 5, 2), np.float32)

@@ -225,8 +225,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (
-            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "turned",
-            "weigh", "landing", "blur_rim", "open_area", "open_box",
+            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",
+            "turned", "weigh", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),
         _reference.trace, _reference.throw,

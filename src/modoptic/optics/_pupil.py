@@ -33,6 +33,7 @@ ComplexArray = npt.NDArray[np.complex64]
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
 _AREA_LINES = 256
 _GRIDS_KEPT = 256
+_EVEN: FloatArray = np.ones(2, np.float32)
 _RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
 """Numbers of rays along half of the pupil."""
 _WARPED_TO = 0.5
@@ -269,20 +270,46 @@ class Pupil(ABC):
         nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
         out = np.empty((len(nodes), count, count), np.complex64)
         # one frequency more than is wanted, for cubic interpolation
-        period = 2 * quick_size(count + 2)
+        period, landed = self._landed(radius_um, inverse_depth, per_um, count + 2, nodes, _EVEN)
+        for n, k in enumerate(nodes):
+            cutoff = 1e3 / (float(self.wavelengths_nm[k]) * self.thin.working_f_number)
+            _pupil_kernels.soften(landed[n], float(period), per_um, cutoff, out[n])
+        return out
+
+    def geometric(
+        self,
+        radius_um: float,
+        inverse_depth: float,
+        per_um: float,
+        count: int,
+        nodes: tuple[int, ...],
+        gains: FloatArray,
+    ) -> ComplexArray:
+        """As `thrown` without diffraction; light is weighted by where it lands, see `land`."""
+        out = np.empty((len(nodes), count, count), np.complex64)
+        period, landed = self._landed(radius_um, inverse_depth, per_um, count, nodes, gains)
+        for found, target in zip(landed, out, strict=True):
+            _pupil_kernels.unshare(found, float(period), target)
+        return out
+
+    def _landed(
+        self, radius_um: float, inverse_depth: float, per_um: float, count: int,
+        nodes: tuple[int, ...], gains: FloatArray,
+    ) -> tuple[int, list[ComplexArray]]:  # fmt: skip
+        """Transforms [across, outward] of where rays land, and the points of their period."""
+        period = 2 * quick_size(count)
         step_um = 1.0 / (per_um * period)
         dense = 1.5 * abs(self.blur_um(inverse_depth)) / step_um
         rays = self._flown(radius_um, next((n for n in _RAYS if n >= dense), _RAYS[-1]))
         landed = np.empty((period // 2 + 1, period), np.float32)
         amount = self.defocus_um(inverse_depth)
-        for n, k in enumerate(nodes):
+        out: list[ComplexArray] = []
+        for k in nodes:
             landing = rays.landing_um
-            _pupil_kernels.land(rays.parts, landing[k], landing[-1], amount, step_um, landed)
-            found = cast(ComplexArray, fft.rfft(landed, axis=1))[:, : count + 2]
-            found = cast(ComplexArray, fft.dct(found, 1, axis=0))
-            cutoff = 1e3 / (float(self.wavelengths_nm[k]) * self.thin.working_f_number)
-            _pupil_kernels.soften(found, float(period), per_um, cutoff, out[n])
-        return out
+            _pupil_kernels.land(rays.parts, landing[k], landing[-1], amount, step_um, gains, landed)
+            found = cast(ComplexArray, fft.rfft(landed, axis=1))[:, :count]
+            out.append(cast(ComplexArray, fft.dct(found, 1, axis=0)))
+        return period, out
 
     def _flown(self, radius_um: float, count: int) -> _Rays:
         """2 count^2 rays through half of the pupil; kept."""
@@ -419,7 +446,8 @@ def warm_pupil() -> Iterator[str]:
     pupil.thrown(0.0, 1.0, 0.01, 4)
     part = np.zeros((8, 8, 8), np.float32)
     _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
-    _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, np.empty((3, 4, 3), np.complex64))
+    pupil.geometric(0.0, 1.0, 0.01, 4, (0,), _EVEN)
+    _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, 0.0, np.empty((3, 4, 3), np.complex64))
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)

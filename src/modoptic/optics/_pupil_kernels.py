@@ -387,19 +387,25 @@ def fly(
 @_jit
 def land(
     parts: FloatArray, at: FloatArray, more: FloatArray, amount: float, step_um: float,
-    out: FloatArray,
+    gains: FloatArray, out: FloatArray,
 ) -> None:  # fmt: skip
     """Add up where rays of `fly` land, ``at`` (2, m) with ``amount`` times ``more``.
 
-    Each is shared between its neighbours. ``out`` (w, h) is [across, outward], points ``step_um``
-    apart: the half at and above 0 across, as an even function; outward it wraps round.
+    Each is shared between its neighbours, after it was multiplied by the entries of ``gains`` for
+    its distance along both axes, which are even from 0 to half of the period. ``out`` (w, h) is
+    [across, outward], points ``step_um`` apart: the half at and above 0 across, as an even
+    function; outward it wraps round.
     """
     width, height = out.shape
     out[:] = np.float32(0.0)
     per_um = 1.0 / step_um
+    last = gains.size - 1
+    known = 2.0 * last / height
     for n in range(parts.size):
         u = abs(at[0, n] + amount * more[0, n]) * per_um
         v = (at[1, n] + amount * more[1, n]) * per_um
+        part = parts[n] * gains[min(int(u * known + 0.5), last)]
+        part *= gains[min(int(abs(v) * known + 0.5), last)]
         fu, fv = math.floor(u), math.floor(v)
         iu = int(fu)
         if iu + 1 >= width:
@@ -407,8 +413,8 @@ def land(
         ru, rv = u - fu, v - fv
         iv = int(fv) % height
         jv = 0 if iv + 1 == height else iv + 1
-        low = 0.5 * parts[n] * (1.0 - ru) if iu else parts[n] * (1.0 - ru)
-        high = 0.5 * parts[n] * ru
+        low = 0.5 * part * (1.0 - ru) if iu else part * (1.0 - ru)
+        high = 0.5 * part * ru
         out[iu, iv] += np.float32(low * (1.0 - rv))
         out[iu, jv] += np.float32(low * rv)
         out[iu + 1, iv] += np.float32(high * (1.0 - rv))
@@ -424,6 +430,19 @@ def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
     c = t * (half + t * (np.float32(2.0) - np.float32(1.5) * t))
     d = t * t * (half * t - half)
     return a, b, c, d
+
+
+@_jit
+def unshare(rays: ComplexArray, period: float, out: ComplexArray) -> None:
+    """The transform [across, outward] of `land`, shares undone, as (n, n) [outward, across]."""
+    count = out.shape[0]
+    share = np.ones(count, np.float32)
+    for k in range(1, count):
+        at = math.pi * k / period
+        share[k] = (at / math.sin(at)) ** 2
+    for i in range(count):
+        for j in range(count):
+            out[i, j] = np.complex64(share[i] * share[j] * rays[j, i])
 
 
 @_jit
@@ -506,14 +525,15 @@ def weigh(waves: ComplexArray, weights: FloatArray, part: float, out: FloatArray
 @_jit
 def turned(
     near: FloatArray, far: FloatArray, part: float, ratio: float, x: float, y: float,
-    out: ComplexArray,
+    cutoff: float, out: ComplexArray,
 ) -> None:  # fmt: skip
     """Transfer functions along the sensor's axes from two along the radius.
 
     ``near`` and ``far`` (m, m, 8) [outward + 1, across + 1] hold real and imaginary parts of three
     channels side by side; their frequencies are 1 / ``ratio`` of those of ``out``, (3, n,
     n // 2 + 1), rows as a transform has them. ``part`` of the second is mixed in; (x, y) is the
-    unit vector outward in the sensor's axes.
+    unit vector outward in the sensor's axes. Where ``cutoff`` is not 0 it is the frequency of
+    ``out`` at which diffraction ends, which is put on rays as `soften` does.
     """
     size = out.shape[1]
     mixed = np.empty_like(near)
@@ -526,8 +546,16 @@ def turned(
     for i in range(size):
         fy = float(i if 2 * i < size else i - size)
         for j in range(size // 2 + 1):
-            v = (j * x + fy * y) * ratio
-            u = abs(fy * x - j * y) * ratio
+            scale, soft = ratio, 1.0
+            if cutoff > 0.0:
+                s = math.sqrt(j * j + fy * fy) / cutoff
+                if s >= 1.0:
+                    out[:, i, j] = np.complex64(0.0)
+                    continue
+                scale *= 1.0 - s
+                soft = 2.0 / math.pi * (math.acos(s) - s * math.sqrt(1.0 - s * s))
+            v = (j * x + fy * y) * scale
+            u = abs(fy * x - j * y) * scale
             sign = np.float32(1.0 if v >= 0.0 else -1.0)
             v = abs(v)
             iv, iu = int(v), int(u)
@@ -540,7 +568,8 @@ def turned(
                     for c in range(8):
                         sums[c] += w * line[c]
             for c in range(3):
-                out[c, i, j] = np.complex64(complex(sums[2 * c], sign * sums[2 * c + 1]))
+                real, imag = soft * sums[2 * c], soft * sign * sums[2 * c + 1]
+                out[c, i, j] = np.complex64(complex(real, imag))
 
 
 @_jit

@@ -157,8 +157,8 @@ def test_blur_moves_light_and_keeps_it(
     image = 0.5 * float(np.sum(cx * np.roll(cy, -1) - cy * np.roll(cx, -1)))
     expected = 0.9 * RESPONSE.electrons(WAVELENGTHS_NM, white)[1] * image
     unshaded = (light / shade(pupil, places)).sum()
-    # a square of the sensor has its own kernels. What aberrations throw aside, coma above all, jumps
-    # between squares, so that light gains or loses where an image lies on several: here on four
+    # a square of the sensor has its own kernels. What aberrations throw aside jumps between
+    # squares, so that light gains or loses where an image lies on several: in the middle on four
     within = 2e-4 if focus_m == 0.5 else 1e-4
     if lens is TRACED:
         within = {380.0: 2e-4, 5700.0: 3e-3, 0.0: 1.2e-2}[place_um[0]]

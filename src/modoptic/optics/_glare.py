@@ -17,6 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,11 @@ from scipy import fft
 from modoptic.errors import SettingError
 from modoptic.optics._glare_kernels import lay_veil
 from modoptic.optics._lens import LensState
-from modoptic.optics._pupil import Pupil
+from modoptic.optics._pupil import Pupil, quick_size
 from modoptic.optics._sources import Bulbs, SampleGrid, Surface
 
 FloatArray = npt.NDArray[np.float32]
+ComplexArray = npt.NDArray[np.complex64]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Span = tuple[int, int]
@@ -155,9 +157,10 @@ class Glare:
         np.maximum(shade, _DARKEST, out=shade)
         light *= shade
         size, spectrum = _spectrum(n, math.ceil((radius_um * 1e-6 / v_m + FARTHEST) / _STEP))
-        padded = fft.rfft2(light, (size, size), axes=(1, 2))
+        padded = cast(ComplexArray, fft.rfft2(light, (size, size), axes=(1, 2)))
         padded *= np.float32(1.0 - EVEN) * spectrum
-        out = np.asarray(fft.irfft2(padded, (size, size), axes=(1, 2))[:, :n, :n], np.float32)
+        whole = cast(FloatArray, fft.irfft2(padded, (size, size), axes=(1, 2)))
+        out = np.asarray(whole[:, :n, :n], np.float32)
         # the share of each point's square that lies within the image circle, nearly
         within = np.clip((radius_um - far_um) / (v_m * 1e6 * _STEP) + 0.5, 0.0, 1.0)
         out += EVEN * ((light * within).sum(axis=(1, 2)) / within.sum())[:, None, None]
@@ -193,7 +196,7 @@ def _spectrum(points: int, reach: int) -> tuple[int, FloatArray]:
 
     It counts where the middle of so many points is ``reach`` away, less the farthest scattered.
     """
-    size = fft.next_fast_len(max(points, (points - 1) // 2 + reach + 1), real=True)
+    size = quick_size(max(points, (points - 1) // 2 + reach + 1))
     far = math.ceil(FARTHEST / _STEP) + 1
     at = np.arange(-far, far + 1)
     kernel = np.zeros((at.size, at.size))
@@ -210,7 +213,8 @@ def _spectrum(points: int, reach: int) -> tuple[int, FloatArray]:
     wrapped = np.zeros((size, size))
     np.add.at(wrapped, (at[:, None] % size, at[None, :] % size), kernel)
     # symmetric about its middle: the transform is real
-    return size, np.ascontiguousarray(fft.rfft2(wrapped).real, np.float32)
+    found = cast(ComplexArray, fft.rfft2(wrapped))
+    return size, np.ascontiguousarray(found.real, np.float32)
 
 
 def _add_lamps(

@@ -20,12 +20,12 @@ NAMES = {
 
 
 def figures(text: str) -> list[tuple[str, str, str]]:
-    """(key, value, comment) of each entry below ``[sensor]`` of a definition."""
+    """(key, value, comment) of a definition's entries below ``[sensor]``, and of its glare."""
     section, found = "", []
     for line in text.splitlines():
         if header := re.match(r"\[(.+?)\]", line):
             section = header[1]
-        elif not section.startswith("sensor"):
+        elif not section.startswith("sensor") and not line.startswith("veiling_glare"):
             continue
         elif entry := re.match(r"(\w+) = (.+?)(?:\s+# *(.*))?$", line):
             key = f"{section}.{entry[1]}".removeprefix("sensor.")

@@ -1,6 +1,6 @@
 """Make every picture of the documentation from the running product.
 
-    python tools/pictures.py [viewfinder] [iris] [raws] [measure] [edges]
+    python tools/pictures.py [viewfinder] [iris] [glare] [raws] [measure] [edges]
 
 Without a name all are made, into docs/pictures. ``viewfinder`` and ``measure`` need Chromium and
 playwright, ``raws`` rawpy, ``raws`` and ``measure`` the folder of real raws (``MODOPTIC_DATA``, or
@@ -25,8 +25,12 @@ import modoptic
 from modoptic.devices import start_device
 from modoptic.host import Phone
 from modoptic.host.state import Choose, PhoneState, SetControls
+from modoptic.optics import LensState, LightRenderer, SpectralResponse, VeilingGlare
 from modoptic.photo import Gallery
 from modoptic.rawfile import read_raw, write_dng
+from modoptic.scenes import WAVELENGTHS_NM, load_scene, observer
+from modoptic.twin import load_definition
+from modoptic.twin._definition import glare_of, lens_of
 from modoptic.twin.hands import Hands
 from modoptic.web import serve
 
@@ -198,6 +202,52 @@ def iris() -> None:
     keep_jpeg(sheet, "studio-100mp.jpg")
 
 
+def glare() -> None:
+    """The studio's shadows without glare and with ten times the module's, and what glare adds.
+
+    The light that falls on the sensor, in colours as an eye would see them.
+    """
+    definition = load_definition("xiaomi-mos-35")
+    eye = SpectralResponse(WAVELENGTHS_NM, (observer() / WAVELENGTHS_NM[:, None]).T)
+    share, radius_um = 0.05, glare_of(definition).image_radius_um
+    lens = LensState(17.5, 8.0, 1.0)
+    extent_um = tuple(2.0 * radius_um * side for side in (0.8, 0.6))
+    without, with_it = (
+        LightRenderer(load_scene("studio"), eye, lens_of(definition), glare=glare).preview(
+            lens, 1060, 795, (extent_um[0], extent_um[1])
+        )
+        for glare in (None, VeilingGlare(share, radius_um))
+    )
+    plain, fogged, added = (
+        _srgb_light(xyz) for xyz in (without, with_it, with_it - (1.0 - share) * without)
+    )
+    # the test card, lit by warm lamps, is white
+    grey = np.quantile(plain, 0.9, axis=(0, 1))
+    shadows, much = 0.3 * grey, grey / grey[1] * np.quantile(added[..., 1], 0.995)
+    sheet = side_by_side([
+        ("shadows, no glare", _encoded(plain / shadows)),
+        ("the same with 5 % of glare", _encoded(fogged / shadows)),
+        ("what glare adds", _encoded(added / much)),
+    ])  # fmt: skip
+    keep_jpeg(sheet, "glare.jpg")
+
+
+def _srgb_light(xyz: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Linear sRGB (h, w, 3) of colours (3, 2 h, 2 w), at half the size (IEC 61966-2-1)."""
+    matrix = np.array(
+        [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+    )
+    _, height, width = xyz.shape
+    half = xyz[:, : height // 2 * 2].reshape(3, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    return np.einsum("ck,khw->hwc", matrix, half)
+
+
+def _encoded(rgb: npt.NDArray[np.float64]) -> Image.Image:
+    rgb = np.clip(rgb, 0.0, 1.0)
+    codes = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    return Image.fromarray(np.rint(255.0 * codes).astype(np.uint8))
+
+
 CHART_AT = (0.742, 0.572)
 """Fine print of the test card in the frame."""
 
@@ -295,6 +345,7 @@ def measure() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "viewfinder": viewfinder,
     "iris": iris,
+    "glare": glare,
     "raws": raws,
     "measure": measure,
     "edges": edges,

@@ -16,6 +16,8 @@ from modoptic.optics import (
     LightRenderer,
     SampleGrid,
     SpectralResponse,
+    VeilingGlare,
+    _glare_kernels,
     _kernels,
     _pupil_kernels,
     _reference,
@@ -217,6 +219,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
     list(warm_optics())
     kernels = [
         _shaders.shade_layer,
+        _glare_kernels.lay_veil,
         *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
             "spans_of", "blur_iris", "blur_line", "share_outside", "slide", "split_columns",
@@ -233,7 +236,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):
         options = {"distance_m": 1} if name == "flat" else {}
-        renderer = LightRenderer(load_scene(name, **options), RESPONSE)
+        glare = VeilingGlare(0.005, 10811.0)
+        renderer = LightRenderer(load_scene(name, **options), RESPONSE, glare=glare)
         renderer.light(LensState(17.5, 8.0, 1.0), grid(600, 300, 5000, 4500))
         renderer.preview(LensState(17.5, 1.4, 2), 200, 150, (17297, 12973))
         lens = LensState(17.5, 1.4, math.inf)

@@ -34,6 +34,7 @@ def test_every_figure_is_listed_with_its_source(tool: ModuleType) -> None:
     keys |= {f"angle.{key}" for key in AngularSpec.__struct_fields__}
     keys |= {f"high_conversion_gain.{key}" for key in ConversionGain.__struct_fields__}
     keys |= {f"tolerance.{key}" for key in Tolerance.__struct_fields__}
+    keys |= {"lens.veiling_glare"}
     for name in tool.NAMES:
         figures = tool.figures((tool.DEFINITIONS / f"{name}.toml").read_text("utf-8"))
         assert {key for key, _, _ in figures} == keys

@@ -28,6 +28,7 @@ def test_shipped_definitions_load_and_explain_their_figures() -> None:
         ("width = 8192", 'width = "wide"', "sensor.width"),
         ("prnu = 0.006", "prnu = -1", "prnu"),
         ("prnu = 0.006", "prnoo = 0.006", "prnoo"),
+        ("veiling_glare = 0.010", "veiling_glare = 0.06", "lens.veiling_glare is 0.06"),
         ("full_well_e = 7840.0", "full_well_e = nan", "full_well_e"),
         ('table = "hasselblad-l2d-20c"', 'table = "no-such"', "no-such"),
         ("f_number_max = 1.63", "f_number_max = 1.0", "f_number_max"),

@@ -17,7 +17,7 @@ from modoptic.pixels import bayer_format
 from modoptic.scenes import load_scene
 from modoptic.sensor import BINNING, CompactLight, Sensor, Shot, compact
 from modoptic.twin import load_definition
-from modoptic.twin._definition import lens_of, spectral_response
+from modoptic.twin._definition import glare_of, lens_of, spectral_response
 from modoptic.twin._light import Window, sample_grid
 
 FloatArray = npt.NDArray[np.float32]
@@ -33,6 +33,7 @@ def _renderer(*, angular: bool = True) -> LightRenderer:
     return LightRenderer(
         load_scene("studio"), spectral_response(DEFINITION), lens_of(DEFINITION),
         diffusion_um=SPEC.diffusion_um, angular=SPEC.angular_response if angular else None,
+        glare=glare_of(DEFINITION),
     )  # fmt: skip
 
 

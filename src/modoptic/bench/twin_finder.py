@@ -15,7 +15,7 @@ from modoptic.pixels import bayer_format, pixel_format, unpack
 from modoptic.scenes import load_scene
 from modoptic.sensor import Sensor, Shot, compact
 from modoptic.twin import load_definition
-from modoptic.twin._definition import lens_of, spectral_response
+from modoptic.twin._definition import glare_of, lens_of, spectral_response
 from modoptic.twin._light import Window, sample_grid
 
 FRAMES = 200
@@ -35,6 +35,7 @@ def twin_finder() -> dict[str, Any]:
     renderer = LightRenderer(
         load_scene("studio"), spectral_response(definition), lens_of(definition),
         diffusion_um=spec.diffusion_um, angular=spec.angular_response,
+        glare=glare_of(definition),
     )  # fmt: skip
     lens = LensState(definition.focal_length_mm, 2.0, 1.0, definition.transmittance)
     rates = renderer.light(lens, sample_grid(spec, Window("bin4", 0, 0, width, height)))

@@ -1,5 +1,6 @@
 """The lens: from what is in front of it to the light that falls on the sensor."""
 
+from modoptic.optics._glare import VeilingGlare
 from modoptic.optics._lens import (
     DepthOfField,
     LensState,
@@ -32,6 +33,7 @@ __all__ = [
     "ThinLens",
     "TracedLens",
     "TracedPupil",
+    "VeilingGlare",
     "airy_radius_um",
     "circle_of_confusion_um",
     "depth_of_field",

@@ -18,6 +18,7 @@ from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._angles import Cones
 from modoptic.optics._exact import ExactView, tiles
+from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
@@ -83,6 +84,7 @@ class LightRenderer:
     lens : the design; by default without aberrations
     diffusion_um : standard deviation of the charge's spread in the sensor, a Gaussian
     angular : what photosites make of a light's direction; by default all directions are alike
+    glare : what the lens scatters over the picture; by default nothing
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class LightRenderer:
         *,
         diffusion_um: float = 0.0,
         angular: AngularLike | None = None,
+        glare: VeilingGlare | None = None,
     ) -> None:
         self.scene = scene
         self.lens = lens or IdealLens()
@@ -109,6 +112,7 @@ class LightRenderer:
                 surface = cast(LayerLike, layer)
                 matrix = response.electrons(scene.wavelengths_nm, surface.basis).T
                 self._parts.append(Surface(surface, np.ascontiguousarray(matrix, np.float32)))
+        self._glare = Glare(glare, self._parts) if glare is not None and glare.share else None
         self._lock = threading.Lock()
         self._rims: tuple[tuple[float, int, float], Rims] | None = None
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
@@ -156,6 +160,8 @@ class LightRenderer:
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
+        veil = self._glare.veil(pupil) if self._glare is not None else None
+        over = veil.of(grid) if veil is not None else None
 
         def work(first: int, end: int) -> None:
             for tile in itertools.chain(*every[first:end]):
@@ -163,6 +169,8 @@ class LightRenderer:
                     raise CancelledError("the light was not needed any more")
                 give_way()
                 part = view.tile(tile)
+                if over is not None:
+                    over(part, tile.rows, tile.columns)
                 np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
 
         def done(count: int) -> None:
@@ -203,10 +211,13 @@ class LightRenderer:
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
+        veil = self._glare.veil(pupil) if self._glare is not None else None
 
         def work(first: int, end: int) -> None:
             strip = np.zeros((3, end - first, width), np.float32)
             view.strip(first, end, strip)
+            if veil is not None:
+                veil.over_color(strip, x_um, y_um[first:end])
             _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2)
             out[:, first:end] = strip
 
@@ -293,6 +304,7 @@ def warm_layers() -> Iterator[str]:
     """Compile the kernels of layers and lamps for the types in use; one line each."""
     yield from warm_pupil()
     yield from warm_reference()
+    yield from warm_glare()
     four = np.ones((4, 9, 9), np.float32)
     image = np.ones((4, 3, 3), np.float32)
     spans = np.zeros((1, 5, 2), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from modoptic.errors import FileError, SettingError
 from modoptic.frame import Readout
-from modoptic.optics import IdealLens, Lens, SpectralResponse, TracedLens
+from modoptic.optics import IdealLens, Lens, SpectralResponse, TracedLens, VeilingGlare
 from modoptic.scenes import WAVELENGTHS_NM, illuminant, luminance
 from modoptic.sensor import BINNING, SensorSpec
 from modoptic.source import CameraInfo, ReadoutMode, StartUp
@@ -57,6 +57,8 @@ class LensModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The tables are of this lens. Else its focal length and its corner are stretched to this."""
     blades: int = 0
     """Of the iris; 0 is round."""
+    veiling_glare: float = 0.0
+    """Share of the light in the sensor's plane that is scattered over all of it."""
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,6 +202,7 @@ def _check(d: Definition, where: str) -> None:
         "still_buffers": (d.still_buffers, 1, 16),
         "temperature_c": (d.temperature_c, -60.0, 125.0),
         "lens.wavefront": (d.lens.wavefront, 0.0, 100.0),
+        "lens.veiling_glare": (d.lens.veiling_glare, 0.0, 0.05),
         "sensor.diffusion_um": (s.diffusion_um, 0.0, 10.0),
         "sensor.gain_max": (s.gain_max, 1.0, 1e6),
         "sensor.nonlinearity": (s.nonlinearity, 0.0, 0.1),
@@ -325,6 +328,13 @@ def lens_of(definition: Definition) -> Lens:
         field_mm=corner_mm if stretched else None,
         blades=lens.blades,
     )
+
+
+def glare_of(definition: Definition) -> VeilingGlare:
+    """What the definition's lens scatters; its image circle is about the sensor."""
+    s = definition.sensor
+    radius_um = 0.5 * s.pitch_um * math.hypot(s.width, s.height)
+    return VeilingGlare(definition.lens.veiling_glare, radius_um)
 
 
 def camera_info(definition: Definition, serial: str) -> CameraInfo:

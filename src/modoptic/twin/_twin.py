@@ -24,6 +24,7 @@ from modoptic.twin._calibrations import calibration_of
 from modoptic.twin._definition import (
     Definition,
     camera_info,
+    glare_of,
     lens_of,
     load_definition,
     spectral_response,
@@ -334,7 +335,7 @@ class Twin:
         sensor = self.definition.sensor
         renderer = LightRenderer(
             scene, self._response, self._design, diffusion_um=sensor.diffusion_um,
-            angular=sensor.angular_response,
+            angular=sensor.angular_response, glare=glare_of(self.definition),
         )  # fmt: skip
         return LightMaps(renderer, sensor, settles=self.real_time)
 

@@ -9,6 +9,17 @@ from modoptic.optics._lens import (
     diffraction_mtf,
     solve,
 )
+from modoptic.optics._motion import (
+    Going,
+    Planes,
+    Poses,
+    Samples,
+    Timing,
+    Track,
+    moved,
+    moved_color,
+    track,
+)
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
 from modoptic.optics._render import LightRenderer, warm
 from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
@@ -16,23 +27,32 @@ from modoptic.optics._traced import TracedLens, TracedPupil, lens_tables
 
 __all__ = [
     "DepthOfField",
+    "Going",
     "IdealLens",
     "IdealPupil",
     "Lens",
     "LensState",
     "LightRenderer",
+    "Planes",
+    "Poses",
     "Pupil",
     "SampleGrid",
+    "Samples",
     "SceneLike",
     "SpectralResponse",
     "ThinLens",
+    "Timing",
     "TracedLens",
     "TracedPupil",
+    "Track",
     "airy_radius_um",
     "circle_of_confusion_um",
     "depth_of_field",
     "diffraction_mtf",
     "lens_tables",
+    "moved",
+    "moved_color",
     "solve",
+    "track",
     "warm",
 ]

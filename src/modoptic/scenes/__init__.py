@@ -13,7 +13,7 @@ import numpy as np
 from modoptic.errors import SettingError
 from modoptic.scenes import _charts, _cube, _panorama, _pictures
 from modoptic.scenes._cube import SpectralCube, load_cube
-from modoptic.scenes._motion import HandShake, Moving, Pose, scene_at
+from modoptic.scenes._motion import HandShake, Moving, Pose, layers_at, scene_at
 from modoptic.scenes._panorama import PanoramaLayer
 from modoptic.scenes._patches import PatchLayer
 from modoptic.scenes._planes import PlanesLayer
@@ -58,6 +58,7 @@ __all__ = [
     "colorchecker_sg_reflectances",
     "daylight",
     "illuminant",
+    "layers_at",
     "load_cube",
     "load_scene",
     "luminance",

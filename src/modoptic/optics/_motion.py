@@ -74,16 +74,18 @@ class Track:
     """Where in a still light lies what falls on samples, at times of a frame."""
 
     shifts: FloatArray
-    """(times, nodes, nodes, 2): to the right and down, in samples."""
+    """(times, nodes, nodes, 2): to the right and down, in steps of the light."""
     timing: Timing
     first_s: float
     step_s: float
     per_row: float
     per_column: float
+    fine: int = 1
+    """Steps a sample."""
 
     @property
     def farthest(self) -> float:
-        """Samples of the largest shift along an axis."""
+        """Steps of the largest shift along an axis."""
         return float(np.abs(self.shifts).max())
 
     @property
@@ -91,7 +93,7 @@ class Track:
         """How many a row needs: moving `STEP` samples a step, at most `INSTANTS_MOST`."""
         steps = np.diff(self.shifts, axis=0)
         speed = float(np.sqrt((steps**2).sum(axis=-1)).max()) / self.step_s
-        wanted = math.ceil(speed * self.timing.exposure_s / STEP)
+        wanted = math.ceil(speed * self.timing.exposure_s / (STEP * self.fine))
         return min(max(wanted, 1), INSTANTS_MOST)
 
     @property
@@ -101,7 +103,7 @@ class Track:
         across = np.abs(np.diff(self.shifts, axis=2)).max() * self.per_column
         rolling = np.abs(np.diff(self.shifts, axis=0)).max() / self.step_s * self.timing.row_s
         slope = 0.5 * max(float(down + rolling), float(across))
-        return next((side for side in _SIDES if slope * side <= _SLACK), _SIDES[-1])
+        return next((side for side in _SIDES if slope * side <= _SLACK * self.fine), _SIDES[-1])
 
     def when(self, count: int, k: int | None = None) -> _kernels.Instants:
         """The middles of ``count`` equal parts of the exposure, or the k-th alone."""
@@ -111,8 +113,13 @@ class Track:
         return _kernels.Instants(first / self.step_s, rows, step, count if k is None else 1)
 
 
-def track(pupil: Pupil, samples: Samples, timing: Timing, hand: Poses | None, what: Going) -> Track:
-    """How a plane that faces the camera moves over the samples during a frame."""
+def track(
+    pupil: Pupil, samples: Samples, timing: Timing, hand: Poses | None, what: Going, fine: int = 1
+) -> Track:
+    """How a plane that faces the camera moves over the samples during a frame.
+
+    In steps of light that is known at ``fine`` places a sample along each axis.
+    """
     span = timing.exposure_s + timing.row_s * samples.height
     step_s = max(_TIME_STEP_S, span / _TIMES_MOST)
     times = timing.start_s + step_s * np.arange(math.ceil(span / step_s) + 2)
@@ -125,10 +132,11 @@ def track(pupil: Pupil, samples: Samples, timing: Timing, hand: Poses | None, wh
     y = (samples.y_um + samples.step_um * np.arange(rows) / per_row) / v_um
     place = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)
     poses = np.zeros((times.size, 6)) if hand is None else hand.poses(times)
+    per_um = fine * v_um / samples.step_um
     shifts = np.empty((times.size, rows, columns, 2), np.float32)
     for n, (at, pose) in enumerate(zip(times, poses, strict=True)):
-        shifts[n] = (_source(pupil, place, pose, what, float(at)) - place) * v_um / samples.step_um
-    return Track(shifts, timing, timing.start_s, step_s, per_row, per_column)
+        shifts[n] = (_source(pupil, place, pose, what, float(at)) - place) * per_um
+    return Track(shifts, timing, timing.start_s, step_s, per_row, per_column, fine)
 
 
 def _source(
@@ -180,13 +188,15 @@ SHARP, QUICK = interpolation(6), interpolation(2)
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Light of every colour on an even lattice that goes beyond the samples by ``guard``."""
+    """Light of every colour on an even lattice that goes beyond the samples by ``guard`` steps."""
 
     codes: npt.NDArray[np.uint16]
     """(3, h, w): square roots of light, of `per_code`."""
     per_code: FloatArray
     """(3,)"""
     guard: int
+    fine: int = 1
+    """Steps a sample."""
 
 
 def moved(
@@ -198,7 +208,8 @@ def moved(
     Rows begin at a multiple of 32. ``offsets`` as in `_motion_kernels.move_mosaic`.
     """
     pattern = np.array([["RGB".index(c) for c in row] for row in cfa], np.int64)
-    place = _kernels.Place(*rows, *columns, planes.guard, of.side, of.per_row, of.per_column)
+    at = planes.guard, planes.fine, of.side
+    place = _kernels.Place(*rows, *columns, *at, of.per_row, of.per_column)
     scales = np.asarray(planes.per_code**2, np.float32)
     _kernels.move_mosaic(planes.codes, scales, of.shifts, when, place, offsets, SHARP, pattern, out)
 
@@ -210,7 +221,7 @@ def moved_color(light: FloatArray, of: Track) -> FloatArray:
     count = of.instants
 
     def work(first: int, end: int) -> None:
-        place = _kernels.Place(first, end, 0, width, 0, of.side, of.per_row, of.per_column)
+        place = _kernels.Place(first, end, 0, width, 0, 1, of.side, of.per_row, of.per_column)
         _kernels.move_color(light, of.shifts, of.when(count), place, QUICK, out)
 
     run_bands(work, height, _BAND_ROWS, urgent=True)

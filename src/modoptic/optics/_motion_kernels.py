@@ -40,7 +40,9 @@ class Place(NamedTuple):
     left: int
     right: int
     guard: int
-    """Samples of the light before the first row and column of the picture."""
+    """Steps of the light before the first row and column of the picture."""
+    fine: int
+    """Steps of the light a sample of the picture."""
     side: int
     """Of the blocks, even."""
     down: float
@@ -102,8 +104,8 @@ def _extent(path: DoubleArray, reach: int, axis: int, low: float, high: float) -
     least, most = path[0, axis], path[0, axis]
     for k in range(1, path.shape[0]):
         least, most = min(least, path[k, axis]), max(most, path[k, axis])
-    first = int(math.floor(least + low)) - reach
-    return first, int(math.floor(most + high)) + reach + 2 - first
+    first = math.floor(least + low) - reach
+    return first, math.floor(most + high) + reach + 2 - first
 
 
 @_jit
@@ -115,10 +117,11 @@ def move_mosaic(
 
     ``light`` (3, h, w): square roots of each colour, over those of ``scales`` (3,). ``shifts``
     (times, nodes, nodes, 2): how far to the right and down of a sample lies, in the light, what
-    falls on it. ``offsets`` (2, 2): by how much samples of even and odd columns and rows lie off
-    the light's. ``weights``: of the samples about a place, see `interpolation`.
+    falls on it, in its steps, as are ``offsets`` (2, 2): by how much samples of even and odd
+    columns and rows lie off it. ``weights``: of the samples about a place, see `interpolation`.
     """
-    side, half = place.side, place.side // 2
+    side, half, fine = place.side, place.side // 2, place.fine
+    phases = 2 * fine
     reach = weights.shape[1] // 2 - 1
     least = min(offsets[0].min(), offsets[1].min())
     most = max(offsets[0].max(), offsets[1].max())
@@ -133,17 +136,18 @@ def move_mosaic(
             _path(shifts, middle, middle * place.down, node_x, when, path)
             y0, down = _extent(path, reach, 1, least, most)
             x0, across = _extent(path, reach, 0, least, most)
-            # the light that the block may see, its even and odd columns apart
-            patch = np.empty((3, 2, side + down, half + across // 2 + 2), np.float32)
+            # the light that the block may see, columns together that samples of one colour share
+            size = half + across // phases + 2
+            patch = np.empty((3, phases, fine * side + down, size), np.float32)
             for c in range(3):
                 plane, scale = light[c], scales[c]
-                for a in range(rows + down):
-                    i = min(max(place.guard + top + y0 + a, 0), plane.shape[0] - 1)
+                for a in range(fine * rows + down):
+                    i = min(max(place.guard + fine * top + y0 + a, 0), plane.shape[0] - 1)
                     line = plane[i]
-                    for b in range(columns + across):
-                        j = min(max(place.guard + left + x0 + b, 0), plane.shape[1] - 1)
+                    for b in range(fine * columns + across):
+                        j = min(max(place.guard + fine * left + x0 + b, 0), plane.shape[1] - 1)
                         root = np.float32(line[j])
-                        patch[c, b & 1, a, b >> 1] = root * root * scale
+                        patch[c, b % phases, a, b // phases] = root * root * scale
             taps = np.empty((down, across), np.float32)
             for parity in range(4):
                 pi, pj = parity >> 1, parity & 1
@@ -157,9 +161,10 @@ def move_mosaic(
                         w = taps[a, b]
                         if w == np.float32(0):
                             continue
-                        part, skip = of[(pj + b) & 1], (pj + b) >> 1
+                        part = of[(fine * pj + b) % phases]
+                        skip = (fine * pj + b) // phases
                         for i in range(m):
-                            line, to = part[pi + a + 2 * i], total[i]
+                            line, to = part[fine * pi + a + phases * i], total[i]
                             for j in range(n):
                                 to[j] += w * line[skip + j]
                 for i in range(m):

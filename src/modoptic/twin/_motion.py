@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -43,6 +44,9 @@ _ROOM = 0.01
 _KEPT_BYTES = 800 << 20
 """Light of a whole 100 MP frame takes 650 MB."""
 _BLOCKS = 32
+FINE_TO = 32_000_000
+"""Samples up to which light is computed at two places a sample along each axis: what is sharper
+than photosites can show would else be blurred a little where it comes to lie between them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,16 +179,18 @@ class MovingLight:
             # known from the sensor plane; the track counts from the lens
             from_lens = 1.0 / part.going.inverse_depth - pupil.thin.image_distance_m
             going = part.going._replace(inverse_depth=1.0 / from_lens)
-        path = track(pupil, samples, timing, self._hand, going)
-        needed = int(path.farthest) + 6
+        fine = 2 if samples.width * samples.height <= FINE_TO else 1
+        path = track(pupil, samples, timing, self._hand, going, fine)
+        needed = int(path.farthest) + 8
         key = None if part.name is None else (part.name, front, lens, window)
         with self._lock:
             kept = None if key is None else self._kept.get(key)
         if kept is not None and kept[0].guard >= needed:
             return _Moved(*kept, path)
-        usual = int(_ROOM * lens.focal_length_mm * 1e3 / samples.step_um)
+        usual = int(_ROOM * lens.focal_length_mm * 1e3 / samples.step_um * fine)
         guard = needed if self._hand is None or key is None else max(needed, usual)
-        made = self._rendered(part, front, lens, window, samples, guard, progress, cancelled)
+        room = guard, fine
+        made = self._rendered(part, front, lens, window, samples, room, progress, cancelled)
         if key is not None:
             with self._lock:
                 self._kept[key] = made
@@ -194,12 +200,13 @@ class MovingLight:
 
     def _rendered(
         self, part: _Part, front: bool, lens: LensState, window: Window, samples: Samples,
-        guard: int, progress: Callable[[float], None], cancelled: Callable[[], bool],
+        room: tuple[int, int], progress: Callable[[float], None], cancelled: Callable[[], bool],
     ) -> tuple[Planes, Planes | None]:  # fmt: skip
+        guard, fine = room
         side, pitch = BINNING[window.readout], self._spec.pitch_um
-        shape = samples.height + 2 * guard, samples.width + 2 * guard
+        shape = fine * samples.height + 2 * guard, fine * samples.width + 2 * guard
         y_um, x_um = (
-            first + samples.step_um * (np.arange(count) - guard)
+            first + samples.step_um / fine * (np.arange(count) - guard)
             for first, count in zip((samples.y_um, samples.x_um), shape, strict=True)
         )
         grid = SampleGrid(x_um, y_um, pitch, side * side * pitch**2, binning=side)
@@ -215,8 +222,8 @@ class MovingLight:
         if passing is not None:
             whole = [compact(plane) for plane in passing]
             scales = np.array([each.per_code for each in whole], np.float32)
-            through = Planes(np.stack([each.codes for each in whole]), scales, guard)
-        return Planes(codes, per_code, guard), through
+            through = Planes(np.stack([each.codes for each in whole]), scales, guard, fine)
+        return Planes(codes, per_code, guard, fine), through
 
 
 def _inverse_depth(layer: Layer | Lamps) -> float:
@@ -255,16 +262,19 @@ def _mixed(
     height, width = grid.y_um.size, grid.x_um.size
     out = np.empty((height, width), np.float32)
     when = back.track.when(back.track.instants)
-    boxes = [box for part in front if (box := _box(part, height, width)) is not None]
+    offsets = offsets * back.track.fine
+    boxes = np.array([box for part in front if (box := _box(part, height, width)) is not None])
+    # one for all, so that any bands give the same
+    top, left = boxes[:, (0, 2)].min(axis=0).tolist() if boxes.size else (0, 0)
+    bottom, right = boxes[:, (1, 3)].max(axis=0).tolist() if boxes.size else (0, 0)
 
     def work(first: int, end: int) -> None:
         if cancelled():
             raise DetachedError("power went away while the light was computed")
         moved(back.planes, back.track, offsets, grid.cfa, out, when, (first, end), (0, width))
-        near = [box for box in boxes if box[0] < end and box[1] > first]
-        if near:
-            columns = min(box[2] for box in near), max(box[3] for box in near)
-            out[first:end, slice(*columns)] = _layered(parts, offsets, grid, (first, end), columns)
+        rows = max(first, top), min(end, bottom)
+        if rows[0] < rows[1]:
+            out[slice(*rows), left:right] = _layered(parts, offsets, grid, rows, (left, right))
 
     run_bands(work, height, _BAND_ROWS)
     return out
@@ -273,16 +283,17 @@ def _mixed(
 def _box(part: _Moved, height: int, width: int) -> tuple[int, int, int, int] | None:
     """Rows and columns of the picture that a part may reach, in whole blocks; None if none."""
     assert part.passing is not None
-    full = part.passing.codes.max()
-    seen = part.planes.codes.any(axis=0) | (part.passing.codes < full - 1).any(axis=0)
+    through, fine = part.passing, part.passing.fine
+    least = math.sqrt(1.0 - 1e-4) / through.per_code[:, None, None]
+    seen = part.planes.codes.any(axis=0) | (through.codes < least).any(axis=0)
     found: list[int] = []
     for axis, size in ((1, height), (0, width)):
         at = np.flatnonzero(seen.any(axis=axis)) - part.planes.guard
         if at.size == 0:
             return None
         shifts = part.track.shifts[..., 1 if axis == 1 else 0]
-        low = int(np.floor(at[0] - shifts.max())) - 4
-        high = int(np.ceil(at[-1] - shifts.min())) + 5
+        low = math.floor((at[0] - shifts.max()) / fine) - 4
+        high = math.ceil((at[-1] - shifts.min()) / fine) + 5
         found += [max(low, 0) // _BLOCKS * _BLOCKS, min(-(-high // _BLOCKS) * _BLOCKS, size)]
     inside = found[0] < found[1] and found[2] < found[3]
     return (found[0], found[1], found[2], found[3]) if inside else None

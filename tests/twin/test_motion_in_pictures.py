@@ -17,7 +17,6 @@ from modoptic.optics import IdealLens, LensState, LightRenderer, Timing, solve
 from modoptic.scenes import (
     HandShake,
     Lamps,
-    Layer,
     Moving,
     Scene,
     ShadedLayer,
@@ -202,7 +201,7 @@ def mean_of(render: Callable[[float], Doubles], timing: Timing, count: int) -> D
 @pytest.mark.parametrize(
     ("readout", "exposure_s", "f_number", "at_least"),
     [
-        ("full", 1 / 60, 2.8, 1.0), ("full", 1 / 1000, 2.8, 1.0), ("full", 1 / 1000, 8.0, 1.0),
+        ("full", 1 / 60, 2.8, 42.0), ("full", 1 / 1000, 2.8, 1.0), ("full", 1 / 1000, 8.0, 1.0),
         ("bin2", 1 / 60, 2.8, 1.0), ("bin2", 1/1000, 2.8, 1.0), ("bin4", 1 / 60, 2.8, 1.0),
     ],
 )  # fmt: skip
@@ -267,7 +266,7 @@ def test_one_hand_turns_two_cameras_by_the_same_angles() -> None:
         scale = photosites(definition, 1.0)
         angles.append([(found[1][0] - found[0][0]) / scale, (found[1][2] - found[0][2]) / scale])
     assert np.abs(angles[0]).max() > 1e-4
-    np.testing.assert_allclose(angles[0], angles[1], atol=8e-6)
+    np.testing.assert_allclose(angles[0], angles[1], rtol=0.01, atol=1.5e-5)
 
 
 def test_the_picture_moves_with_the_spectrum_of_the_hand() -> None:
@@ -314,10 +313,14 @@ def _shot(twin: Twin, settings: Settings) -> Frame:
 
 
 def test_a_twin_on_a_tripod_takes_the_way_of_the_still_and_a_held_one_does_not() -> None:
-    settings = Settings(readout="full", region=(5568, 4176, 256, 192), exposure_s=1 / 8)
+    star = load_scene("siemens-star", distance_m=AWAY_M)
+    settings = Settings(
+        readout="full", region=(5568, 4400, 256, 192), exposure_s=1 / 8, f_number=4.0,
+        focus_distance_m=AWAY_M,
+    )  # fmt: skip
     frames = []
     for hand in (None, HandShake(1), HandShake(1), HandShake(2)):
-        twin = Twin(MODULE, "siemens-star", real_time=False, calibration=Calibration(), shake=hand)
+        twin = Twin(MODULE, star, real_time=False, calibration=Calibration(), shake=hand)
         twin.start()
         assert (twin._moving is None) == (hand is None)
         frames.append(_shot(twin, settings).mosaic().astype(float))
@@ -375,11 +378,12 @@ def test_an_impossible_stabiliser_is_refused_by_name(wrong: dict[str, float]) ->
 
 
 def test_moving_layers_pass_a_twin_without_a_hand() -> None:
-    chart = load_scene("chart", distance_m=AWAY_M)
-    layer: Layer = chart.layers[0]  # type: ignore[assignment]
-    scene = Scene("", "", (*load_scene("flat").layers, Moving(layer, (0.3, 0.0, 0.0))))
+    layer = load_scene("siemens-star", distance_m=AWAY_M).layers[0]
+    scene = Scene("", "", (*load_scene("flat").layers, Moving(layer, (0.03, 0.0, 0.0))))
     twin = Twin(MODULE, scene, real_time=False, calibration=Calibration())
     twin.start()
-    settings = Settings(readout="full", region=(5568, 4176, 128, 96), exposure_s=1 / 200)
+    settings = Settings(
+        readout="full", region=(5568, 4400, 128, 96), exposure_s=1 / 200, focus_distance_m=AWAY_M
+    )
     one, two = (_shot(twin, settings).mosaic().astype(float) for _ in range(2))
     assert abs(one - two).mean() > 0.05 * one.mean()

@@ -44,7 +44,7 @@ _ROOM = 0.01
 _KEPT_BYTES = 800 << 20
 """Light of a whole 100 MP frame takes 650 MB."""
 _BLOCKS = 32
-FINE_TO = 32_000_000
+FINE_TO = 8_000_000
 """Samples up to which light is computed at two places a sample along each axis: what is sharper
 than photosites can show would else be blurred a little where it comes to lie between them."""
 
@@ -179,7 +179,8 @@ class MovingLight:
             # known from the sensor plane; the track counts from the lens
             from_lens = 1.0 / part.going.inverse_depth - pupil.thin.image_distance_m
             going = part.going._replace(inverse_depth=1.0 / from_lens)
-        fine = 2 if samples.width * samples.height <= FINE_TO else 1
+        small = samples.width * samples.height <= FINE_TO
+        fine = 2 if small and not self.has_movers else 1
         path = track(pupil, samples, timing, self._hand, going, fine)
         needed = int(path.farthest) + 8
         key = None if part.name is None else (part.name, front, lens, window)

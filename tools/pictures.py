@@ -280,7 +280,7 @@ def motion() -> None:
         ("held, 1/4 s", HandShake(7), 1 / 4),
         ("swung at 170 deg/s, 1/8000 s: rolling shutter", _Swing(), 1 / 8000),
     ):
-        scene = load_scene("distortion-grid", luminance_cd_m2=0.4 / exposure_s)
+        scene = load_scene("distortion-grid", luminance_cd_m2=4.0 / exposure_s)
         twin = Twin("xiaomi-mos-35", scene, real_time=False, shake=cast(HandShake, hand))
         twin.start()
         settings = Settings(

@@ -17,6 +17,7 @@ from modoptic.optics import IdealLens, LensState, LightRenderer, Timing, solve
 from modoptic.scenes import (
     HandShake,
     Lamps,
+    Layer,
     Moving,
     Scene,
     ShadedLayer,
@@ -201,8 +202,8 @@ def mean_of(render: Callable[[float], Doubles], timing: Timing, count: int) -> D
 @pytest.mark.parametrize(
     ("readout", "exposure_s", "f_number", "at_least"),
     [
-        ("full", 1 / 60, 2.8, 42.0), ("full", 1 / 1000, 2.8, 1.0), ("full", 1 / 1000, 8.0, 1.0),
-        ("bin2", 1 / 60, 2.8, 1.0), ("bin2", 1/1000, 2.8, 1.0), ("bin4", 1 / 60, 2.8, 1.0),
+        ("full", 1 / 60, 2.8, 42.0), ("full", 1 / 1000, 2.8, 34.0), ("full", 1 / 1000, 8.0, 44.0),
+        ("bin2", 1 / 60, 2.8, 41.0), ("bin2", 1 / 1000, 2.8, 28.0), ("bin4", 1 / 60, 2.8, 42.0),
     ],
 )  # fmt: skip
 def test_the_displaced_light_is_that_of_a_camera_that_turned(
@@ -230,13 +231,24 @@ def test_the_displaced_light_is_that_of_a_camera_that_turned(
     assert told > at_least
 
 
+def _card() -> Layer:
+    """A part of the studio that ends somewhere, laid before the chart."""
+    found = [
+        layer for layer in load_scene("studio").layers
+        if isinstance(layer, ShadedLayer) and not layer.flat and np.isfinite(layer.extent_m).all()
+    ]  # fmt: skip
+    layer = found[-1]
+    left, top, right, bottom = layer.extent_m
+    x, y = layer.center_m
+    middle = x + 0.5 * (left + right), y + 0.5 * (top + bottom)
+    # its right edge in the middle of the picture
+    return layer.moved(-middle[0] - 0.5 * (right - left), -middle[1], 0.98 - layer.distance_m)
+
+
 def test_what_moves_is_drawn_as_it_went() -> None:
     """A card passing before a chart, against the mean of the scene at many instants."""
     chart = load_scene("chart", distance_m=AWAY_M).layers[0]
-    card = ShadedLayer(
-        "card", load_scene("flat").layers[0].kind, load_scene("flat").layers[0].basis * 3.0,  # type: ignore[union-attr]
-        0.98, (0.0, 0.0), (-0.001, -0.002, 0.001, 0.002),
-    )  # fmt: skip
+    card = _card()
     scene = Scene("", "", (chart, Moving(card, (0.15, 0.0, 0.0))))
     window, timing = centred(128, 128), Timing(-0.01, 0.02, 0.0)
     response, lens = spectral_response(MODULE), lens_of(MODULE)
@@ -290,13 +302,7 @@ def test_the_picture_moves_with_the_spectrum_of_the_hand() -> None:
 
 def test_the_same_bits_for_any_bands_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     chart, window = load_scene("chart"), centred(320, 288)
-    card = Moving(
-        ShadedLayer(
-            "card", load_scene("flat").layers[0].kind, load_scene("flat").layers[0].basis,  # type: ignore[union-attr]
-            0.98, (0.0, 0.0), (-0.002, -0.004, 0.002, 0.004),
-        ),
-        (0.1, 0.0, 0.0),
-    )  # fmt: skip
+    card = Moving(_card(), (0.1, 0.0, 0.0))
     for scene in (chart, Scene("", "", (*chart.layers, card))):
         seen = []
         for rows, threads in ((128, "2"), (32, "2"), (512, "1")):

@@ -179,8 +179,7 @@ class MovingLight:
             # known from the sensor plane; the track counts from the lens
             from_lens = 1.0 / part.going.inverse_depth - pupil.thin.image_distance_m
             going = part.going._replace(inverse_depth=1.0 / from_lens)
-        small = samples.width * samples.height <= FINE_TO
-        fine = 2 if small and not self.has_movers else 1
+        fine = 2 if samples.width * samples.height <= FINE_TO else 1
         path = track(pupil, samples, timing, self._hand, going, fine)
         needed = int(path.farthest) + 8
         key = None if part.name is None else (part.name, front, lens, window)

@@ -232,17 +232,11 @@ def test_the_displaced_light_is_that_of_a_camera_that_turned(
 
 
 def _card() -> Layer:
-    """A part of the studio that ends somewhere, laid before the chart."""
-    found = [
-        layer for layer in load_scene("studio").layers
-        if isinstance(layer, ShadedLayer) and not layer.flat and np.isfinite(layer.extent_m).all()
-    ]  # fmt: skip
-    layer = found[-1]
-    left, top, right, bottom = layer.extent_m
+    """The studio's orange, whose right edge lies in the middle of the picture."""
+    layer = next(layer for layer in load_scene("studio").layers if layer.name == "orange")
+    assert isinstance(layer, ShadedLayer)
     x, y = layer.center_m
-    middle = x + 0.5 * (left + right), y + 0.5 * (top + bottom)
-    # its right edge in the middle of the picture
-    return layer.moved(-middle[0] - 0.5 * (right - left), -middle[1], 0.98 - layer.distance_m)
+    return layer.moved(-x - 0.039, -y, 0.98 - layer.distance_m)
 
 
 def test_what_moves_is_drawn_as_it_went() -> None:

@@ -1,6 +1,6 @@
 """Make every picture of the documentation from the running product.
 
-    python tools/pictures.py [viewfinder] [iris] [glare] [raws] [measure] [edges]
+    python tools/pictures.py [viewfinder] [iris] [glare] [raws] [measure] [edges] [motion]
 
 Without a name all are made, into docs/pictures. ``viewfinder`` and ``measure`` need Chromium and
 playwright, ``raws`` rawpy, ``raws`` and ``measure`` the folder of real raws (``MODOPTIC_DATA``, or
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 import modoptic
 from modoptic.devices import start_device
+from modoptic.frame import Frame, Settings
 from modoptic.host import Phone
 from modoptic.host.state import Choose, PhoneState, SetControls
 from modoptic.optics import LensState, LightRenderer, SpectralResponse, VeilingGlare
 from modoptic.photo import Gallery
 from modoptic.rawfile import read_raw, write_dng
-from modoptic.scenes import WAVELENGTHS_NM, load_scene, observer
-from modoptic.twin import load_definition
+from modoptic.scenes import WAVELENGTHS_NM, HandShake, load_scene, observer
+from modoptic.twin import Twin, load_definition
 from modoptic.twin._definition import glare_of, lens_of
 from modoptic.twin.hands import Hands
 from modoptic.web import serve
@@ -342,6 +343,39 @@ def measure() -> None:
         browser.close()
 
 
+class _Swing:
+    """A hand that turns the camera to the right, evenly and fast."""
+
+    def poses(self, t_s: Any) -> npt.NDArray[np.float64]:
+        return np.multiply.outer(np.asarray(t_s, np.float64), [0.0, 3.0, 0.0, 0.0, 0.0, 0.0])
+
+
+def motion() -> None:
+    """A chart held for 1/250 s and 1/4 s, and while the camera swings by 3 rad/s."""
+    parts = []
+    for label, hand, exposure_s in (
+        ("held, 1/250 s", HandShake(7), 1 / 250),
+        ("held, 1/4 s", HandShake(7), 1 / 4),
+        ("swung at 170 deg/s, 1/8000 s: rolling shutter", _Swing(), 1 / 8000),
+    ):
+        scene = load_scene("distortion-grid", luminance_cd_m2=4.0 / exposure_s)
+        twin = Twin("xiaomi-mos-35", scene, real_time=False, shake=cast(HandShake, hand))
+        twin.start()
+        settings = Settings(
+            readout="bin2", region=(4800, 3200, 1920, 1920), exposure_s=exposure_s,
+            f_number=4.0, focus_distance_m=1.0,
+        )  # fmt: skip
+        meta = twin.describe(settings)
+        out = bytearray(meta.width * meta.height * 3 // 2)
+        twin.prepare(settings, lambda done: None)
+        meta = twin.capture(settings, memoryview(out), lambda rows: None)
+        rgb = modoptic.develop(Frame(meta, memoryview(out)))
+        twin.close()
+        picture = Image.fromarray(rgb)
+        parts.append((label, picture.resize((480, 480), Image.Resampling.LANCZOS)))
+    keep_jpeg(side_by_side(parts), "motion.jpg")
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "viewfinder": viewfinder,
     "iris": iris,
@@ -349,6 +383,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "raws": raws,
     "measure": measure,
     "edges": edges,
+    "motion": motion,
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -31,6 +31,9 @@ from modoptic.laserlink import HostEnd, Manifest, StillBuffer
 from modoptic.photo import write_jpeg
 from modoptic.rawfile import Compression, RawFile, check_compression, read_raw, write_dng
 from modoptic.source import CameraInfo, RingTurned
+
+if TYPE_CHECKING:
+    from modoptic.scenes import HandShake
 
 RGB = npt.NDArray[np.uint8]
 Size = Literal["default", "full", "finder"]
@@ -430,6 +433,7 @@ def open(  # noqa: A001
     seed: int = 1,
     replay: tuple[str, ...] = (),
     real_time: bool = True,
+    shake: float | HandShake = 0.0,
 ) -> Camera:
     """Open a simulated camera module, or raw files played as one.
 
@@ -443,6 +447,8 @@ def open(  # noqa: A001
     seed : of the unit and its noise; the same seed gives the same picture
     replay : raw files to play instead of simulating
     real_time : False lets exposure and readout take no time
+    shake : the hand that holds the camera: a `scenes.HandShake`, or its turning in rad/s rms an
+        axis, 0 to 1, of a hand of seed 1; 0 is a tripod. Give cameras that are compared the same.
 
     Raises
     ------
@@ -452,8 +458,9 @@ def open(  # noqa: A001
     if isinstance(camera, str) and camera.startswith(("memory:", "tcp:")):
         return Camera(camera)
     device = start_device(
-        camera, scene=scene, depth=depth, seed=seed, replay=replay, real_time=real_time
-    )
+        camera, scene=scene, depth=depth, seed=seed, replay=replay, real_time=real_time,
+        shake=shake,
+    )  # fmt: skip
     try:
         return Camera(device.address, device)
     except BaseException:

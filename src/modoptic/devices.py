@@ -18,9 +18,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from modoptic.errors import LinkError
+
+if TYPE_CHECKING:
+    from modoptic.scenes import HandShake
 
 READY_WITHIN_S = 60.0
 
@@ -89,6 +92,7 @@ def start_device(
     replay: tuple[str, ...] = (),
     real_time: bool = True,
     address: str | None = None,
+    shake: float | HandShake = 0.0,
 ) -> DeviceProcess:
     """Start a module process and wait until it listens.
 
@@ -102,6 +106,7 @@ def start_device(
     replay : raw files to play instead of the twin
     real_time : False lets exposure and readout take no time
     address : of the link; a fresh ``memory:`` address by default
+    shake : the hand that holds the camera, or its turning in rad/s rms an axis; 0 is a tripod
 
     Raises
     ------
@@ -118,6 +123,7 @@ def start_device(
         command += ["--definition", str(definition), "--scene", scene]
         command += ["--hands", str(folder / "hands.sock")]
         command += ["--depth", depth] if depth else []
+        command += _hand(shake)
     command += [] if seated else ["--unseated"]
     command += [] if real_time else ["--no-real-time"]
     command += ["--line", f"{line_bit_s:g}"] if line_bit_s else []
@@ -137,6 +143,13 @@ def start_device(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return DeviceProcess(process, ready, folder)
+
+
+def _hand(shake: float | HandShake) -> list[str]:
+    if isinstance(shake, float | int):
+        return ["--shake", f"{shake!r}"] if shake else []
+    hand = ["--shake", f"{shake.rms_rad_s!r}", "--shake-m-s", f"{shake.rms_m_s!r}"]
+    return [*hand, "--shake-seed", str(shake.seed)]
 
 
 def _ready_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:

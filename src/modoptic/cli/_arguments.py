@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # argparse gives this type no public name
+    from modoptic.scenes import HandShake
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 else:
     Commands = object
@@ -48,6 +50,17 @@ def distance(text: str) -> float:
         ) from None
     if math.isnan(value) or value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} must be above zero")
+    return value
+
+
+def turning(text: str) -> float:
+    """rad/s, 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no turning from 0 to 1 rad/s such as 0.03")
     return value
 
 
@@ -104,9 +117,37 @@ def add_scene(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=seed, default=1, help="unit and noise; the same seed repeats (default: 1)"
     )
+    add_shake(group)
     group.add_argument(
         "--replay", nargs="+", default=(), metavar="RAW", help="play raw files instead of a twin"
     )
+
+
+def add_shake(group: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage]
+    group.add_argument(
+        "--shake",
+        type=turning,
+        default=0.0,
+        metavar="RAD/S",
+        help="the hand's turning, rms an axis: 0.01 steady, 0.03 usual, 0.06 unsteady "
+        "(default: 0, a tripod)",
+    )
+    group.add_argument(
+        "--shake-seed",
+        type=seed,
+        default=1,
+        metavar="SEED",
+        help="which hand; the same for cameras that are compared (default: 1)",
+    )
+
+
+def hand(args: argparse.Namespace) -> HandShake | float:
+    """Who holds the camera, of the arguments that `add_shake` added."""
+    if not args.shake:
+        return 0.0
+    from modoptic.scenes import HandShake
+
+    return HandShake(args.shake_seed, args.shake)
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from modoptic.cli._arguments import Commands, add_scene, add_storage, quantity
+from modoptic.cli._arguments import Commands, add_scene, add_storage, hand, quantity
 from modoptic.cli._host import add_server
 
 
@@ -52,8 +52,11 @@ def run(args: argparse.Namespace) -> int:
             # raw files have no hands that could seat them; --once seats the twin itself
             seated=bool(args.replay) or (args.seated and not args.once),
             line_bit_s=args.line,
+            shake=hand(args),
         )
-        built_in = starter.submit(start_device, "phone-1inch", scene=args.scene, depth=args.depth)
+        built_in = starter.submit(
+            start_device, "phone-1inch", scene=args.scene, depth=args.depth, shake=hand(args)
+        )
         # the phone's own code loads while the two devices start
         from modoptic.cli import _phone
 

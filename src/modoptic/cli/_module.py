@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from modoptic.cli._arguments import CAMERA_HELP, SCENE_HELP, Commands, quantity, seed
+from modoptic.cli._arguments import CAMERA_HELP, SCENE_HELP, Commands, add_shake, quantity, seed
 
 if TYPE_CHECKING:
     from modoptic.source import Source
@@ -38,6 +38,8 @@ def add(commands: Commands) -> None:
     serve.add_argument("--depth", metavar="PICTURE")
     serve.add_argument("--replay", nargs="+", default=(), metavar="RAW")
     serve.add_argument("--seed", type=seed, default=1)
+    add_shake(serve)
+    serve.add_argument("--shake-m-s", type=float, help=argparse.SUPPRESS)
     serve.add_argument("--line", type=quantity, metavar="BIT/S", help="limit the link, e.g. 200M")
     serve.add_argument("--unseated", action="store_true", help="start off the phone")
     serve.add_argument("--hands", metavar="PATH", help="socket for the hands that move the twin")
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _twin(args: argparse.Namespace) -> Twin:
     from modoptic.cli._folders import home_folder
-    from modoptic.scenes import load_scene
+    from modoptic.scenes import HandShake, load_scene
     from modoptic.twin import Twin
 
     def measuring(what: str, done: float) -> None:
@@ -76,6 +78,7 @@ def _twin(args: argparse.Namespace) -> Twin:
         real_time=not args.no_real_time,
         cache_dir=home_folder() / "calibrations",
         progress=measuring,
+        shake=HandShake(args.shake_seed, args.shake, args.shake_m_s) if args.shake else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from modoptic.cli._arguments import Commands, add_scene, distance, seconds
+from modoptic.cli._arguments import Commands, add_scene, distance, hand, seconds
 
 
 def add(commands: Commands) -> None:
@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             replay=tuple(args.replay),
             real_time=False,
+            shake=hand(args),
         ) as cam,
     ):
         cam.set(

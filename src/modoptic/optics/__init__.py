@@ -10,6 +10,17 @@ from modoptic.optics._lens import (
     diffraction_mtf,
     solve,
 )
+from modoptic.optics._motion import (
+    Going,
+    Planes,
+    Poses,
+    Samples,
+    Timing,
+    Track,
+    moved,
+    moved_color,
+    track,
+)
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
 from modoptic.optics._reference import reference_light
 from modoptic.optics._render import LightRenderer
@@ -21,25 +32,34 @@ from modoptic.optics._warm import warm
 __all__ = [
     "CubeRenderer",
     "DepthOfField",
+    "Going",
     "IdealLens",
     "IdealPupil",
     "Lens",
     "LensState",
     "LightRenderer",
+    "Planes",
+    "Poses",
     "Pupil",
     "SampleGrid",
+    "Samples",
     "SceneLike",
     "SpectralResponse",
     "ThinLens",
+    "Timing",
     "TracedLens",
     "TracedPupil",
+    "Track",
     "VeilingGlare",
     "airy_radius_um",
     "circle_of_confusion_um",
     "depth_of_field",
     "diffraction_mtf",
     "lens_tables",
+    "moved",
+    "moved_color",
     "reference_light",
     "solve",
+    "track",
     "warm",
 ]

@@ -167,8 +167,8 @@ class ExactView:
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
             self._sources.append(_Source(direct, finest, cached, *depth, bounds))
 
-    def tile(self, tile: Tile) -> FloatArray:
-        """Light (h, w) before shading."""
+    def tile(self, tile: Tile, through: FloatArray | None = None) -> FloatArray:
+        """Light (h, w) before shading; ``through`` gets what passes from behind the scene."""
         (i0, i1), (j0, j1) = tile.rows, tile.columns
         light = np.zeros((i1 - i0, j1 - j0), np.float32)
         passing = np.ones((i1 - i0, j1 - j0), np.float32)
@@ -187,6 +187,8 @@ class ExactView:
             ]
             if hidden and all(hidden):
                 break
+        if through is not None:
+            through[:] = passing
         return light
 
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:

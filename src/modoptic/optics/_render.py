@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from modoptic.optics._exact import ExactView, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
+from modoptic.optics._motion import warm_motion
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
 from modoptic.optics._quick import QuickView
 from modoptic.optics._reference import warm_reference
@@ -149,18 +151,60 @@ class LightRenderer:
         pupil = self.lens.pupil(lens)
         spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._settling(pupil, *seen) if seen else None
+        out = self._arriving(spread, grid, rasters, progress, cancel)
+        expose(out, grid, Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones))
+        return out
 
+    def arriving(
+        self,
+        lens: LensState,
+        grid: SampleGrid,
+        *,
+        passing: FloatArray | None = None,
+        progress: Callable[[float], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Iterator[FloatArray]:
+        """As `light`, before `expose`: in red, green and blue, one after the other.
+
+        Parameters
+        ----------
+        passing : (3, h, w), filled with the share of light from behind the scene that passes it
+        """
+        spread = Spread(self.lens.pupil(lens), self._response, self._diffusion_um)
+        for n, color in enumerate("RGB"):
+
+            def told(share: float, n: int = n) -> None:
+                if progress is not None:
+                    progress((n + share) / 3.0)
+
+            plane = replace(grid, cfa=(2 * color, 2 * color))
+            through = None if passing is None else passing[n]
+            yield self._arriving(spread, plane, None, told, cancel, through)
+
+    def expose(self, light: FloatArray, lens: LensState, grid: SampleGrid) -> None:
+        """What samples make of light that arrives, in place: shading and crosstalk."""
+        pupil = self.lens.pupil(lens)
+        expose(light, grid, Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones))
+
+    def _arriving(
+        self,
+        spread: Spread,
+        grid: SampleGrid,
+        rasters: list[Cached | Bulbs] | None,
+        progress: Callable[[float], None] | None,
+        cancel: Callable[[], bool] | None,
+        passing: FloatArray | None = None,
+    ) -> FloatArray:
         def told(share: float) -> None:
             if progress is not None:
                 progress(share)
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
         view = ExactView(spread, self._parts, grid, rasters, lambda lamps: told(ahead * lamps))
-        shading = Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones)
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
-        veil = self._glare.veil(pupil) if self._glare is not None else None
+        veil = self._glare.veil(spread.pupil) if self._glare is not None else None
         over = veil.of(grid) if veil is not None else None
 
         def work(first: int, end: int) -> None:
@@ -168,16 +212,16 @@ class LightRenderer:
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
                 give_way()
-                part = view.tile(tile)
+                at = slice(*tile.rows), slice(*tile.columns)
+                part = view.tile(tile, None if passing is None else passing[at])
                 if over is not None:
                     over(part, tile.rows, tile.columns)
-                np.multiply(part, area, out=out[slice(*tile.rows), slice(*tile.columns)])
+                np.multiply(part, area, out=out[at])
 
         def done(count: int) -> None:
             told(ahead + (1.0 - ahead) * count / len(every))
 
         run_bands(work, len(every), 1, done=done)
-        expose(out, grid, shading)
         return out
 
     def preview(
@@ -340,3 +384,5 @@ def warm_layers() -> Iterator[str]:
     )
     _kernels.expose_color(light, part, part, table, 1.0)
     yield "optics: lamps"
+    warm_motion()
+    yield "optics: motion"

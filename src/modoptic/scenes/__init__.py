@@ -13,7 +13,7 @@ import numpy as np
 from modoptic.errors import SettingError
 from modoptic.scenes import _charts, _cube, _panorama, _pictures
 from modoptic.scenes._cube import SpectralCube, load_cube
-from modoptic.scenes._motion import HandShake, Moving, Pose, scene_at
+from modoptic.scenes._motion import HandShake, Moving, Pose, layers_at, scene_at
 from modoptic.scenes._panorama import PanoramaLayer
 from modoptic.scenes._patches import PatchLayer
 from modoptic.scenes._planes import PlanesLayer
@@ -62,6 +62,7 @@ __all__ = [
     "daylight",
     "illuminant",
     "illuminant_1nm",
+    "layers_at",
     "load_cube",
     "load_scene",
     "luminance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, cast, runtime_checkable
@@ -78,7 +79,31 @@ class HandShake:
         self._omega = 2 * np.pi * _frequency(share)
         self._phase = rng.uniform(0, 2 * np.pi, (6, TONES))
         rms = np.array([rms_rad_s] * 3 + [shift] * 3)
-        self._rate = (rms * math.sqrt(2 / TONES))[:, None]
+        self._rate = np.repeat((rms * math.sqrt(2 / TONES))[:, None], TONES, axis=1)
+
+    def stabilised(self, stops: float, corner_hz: float) -> HandShake:
+        """What is left of this hand behind a stabiliser of pitch and yaw.
+
+        Rates far below ``corner_hz`` become 2^-stops of what they were, those far above stay: the
+        first-order response (2^-stops + i f / corner) / (1 + i f / corner). Roll and translation
+        stay, as behind a lens that is shifted.
+
+        Raises
+        ------
+        SettingError : stops not of 0 to 10, or a corner not above 0 Hz
+        """
+        if not 0 <= stops <= 10:
+            raise SettingError("stabilisation", stops, "0 to 10 stops", "hand shake")
+        if not 0 < corner_hz < math.inf:
+            raise SettingError("corner", corner_hz, "more than 0 Hz", "hand shake")
+        at = 1j * self._omega[:2] / (2 * np.pi * corner_hz)
+        response = (2.0**-stops + at) / (1 + at)
+        left = copy.copy(self)
+        rate, phase = self._rate.copy(), self._phase.copy()
+        rate[:2] *= np.abs(response)
+        phase[:2] += np.angle(response)
+        left._rate, left._phase = rate, phase  # noqa: SLF001
+        return left
 
     def pose(self, t_s: float) -> Pose:
         """Where the camera is at that time; no time is too early or too late."""
@@ -102,8 +127,8 @@ class HandShake:
         ------
         SettingError : times that are not finite
         """
-        time, size = _times(t_s), np.broadcast_to(self._rate, self._omega.shape)
-        axes = zip(self._omega, self._phase, size, strict=True)
+        time = _times(t_s)
+        axes = zip(self._omega, self._phase, self._rate, strict=True)
         return np.stack([np.cos(np.outer(time, w) + phase) @ a for w, phase, a in axes], axis=1)
 
     def path_um(
@@ -266,14 +291,24 @@ def scene_at(scene: Scene, t_s: float) -> Scene:
     ------
     SettingError : see `Moving.at`
     """
-    layers = [part.at(t_s) if isinstance(part, Moving) else part for part in scene.layers]
-    for part, now in zip(scene.layers, tuple(layers), strict=True):
-        if isinstance(part, Moving) and part.velocity_m_s[2]:
-            layers.remove(now)
-            near = _nearness(now)
-            places = (i for i, other in enumerate(layers) if _nearness(other) > near)
-            layers.insert(next(places, len(layers)), now)
-    return replace(scene, layers=tuple(layers))
+    return replace(scene, layers=tuple(now for _, now in layers_at(scene, t_s)))
+
+
+def layers_at(scene: Scene, t_s: float) -> list[tuple[Layer | Lamps, Layer | Lamps]]:
+    """What a scene is made of and what each part is at that time, in the order of `scene_at`.
+
+    Raises
+    ------
+    SettingError : see `Moving.at`
+    """
+    now = [(part, part.at(t_s) if isinstance(part, Moving) else part) for part in scene.layers]
+    for pair in tuple(now):
+        if isinstance(pair[0], Moving) and pair[0].velocity_m_s[2]:
+            now.remove(pair)
+            near = _nearness(pair[1])
+            places = (i for i, other in enumerate(now) if _nearness(other[1]) > near)
+            now.insert(next(places, len(now)), pair)
+    return now
 
 
 def _nearness(part: Layer | Lamps) -> float:

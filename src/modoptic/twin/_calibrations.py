@@ -28,7 +28,9 @@ class KeptCalibration(msgspec.Struct, frozen=True, kw_only=True):
 
 def definition_digest(definition: Definition) -> str:
     """Of all that decides what a measurement gives."""
-    return hashlib.sha256(msgspec.json.encode(definition)).hexdigest()[:32]
+    decides = msgspec.to_builtins(definition)
+    del decides["stabilisation"]  # charts are measured on a tripod
+    return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()[:32]
 
 
 def calibration_of(

@@ -61,6 +61,15 @@ class LensModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Share of the light in the sensor's plane that is scattered over all of it."""
 
 
+class Stabilisation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a lens that is shifted against the hand's turning leaves of pitch and yaw."""
+
+    stops: float
+    """Slow turning is left over 2^-stops."""
+    corner_hz: float
+    """Turning so quick is half suppressed, quicker one less; see `HandShake.stabilised`."""
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a twin is built from. Units are in the names; see the TOML files for sources."""
 
@@ -84,6 +93,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sensor: SensorSpec
     tolerance: LensTolerance = LensTolerance()
     lens: LensModel = LensModel()
+    stabilisation: Stabilisation | None = None
     response: Response
     readout: dict[Readout, ReadoutTiming]
     start_up: StartUp = StartUp()
@@ -220,6 +230,9 @@ def _check(d: Definition, where: str) -> None:
         },
         **{f"power_mw.{name}": (value, 0.0, 1e5) for name, value in d.power_mw.items()},
     }
+    if d.stabilisation is not None:
+        ranges["stabilisation.stops"] = (d.stabilisation.stops, 0.0, 10.0)
+        positive["stabilisation.corner_hz"] = d.stabilisation.corner_hz
     if high is not None:
         ranges[f"{_HIGH}.from_gain"] = (high.from_gain, 1.0, s.gain_max)
     faults = [

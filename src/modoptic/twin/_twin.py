@@ -15,10 +15,10 @@ from modoptic.bands import bands, run_bands
 from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import FrameMeta, NoiseModel, Settings
-from modoptic.optics import LensState, LightRenderer
+from modoptic.optics import LensState, LightRenderer, Timing
 from modoptic.pixels import bayer_format
-from modoptic.scenes import Scene, load_scene
-from modoptic.sensor import BINNING, Light, Sensor, Shot, frame_key
+from modoptic.scenes import HandShake, Scene, load_scene
+from modoptic.sensor import BINNING, CompactLight, Light, Sensor, Shot, frame_key
 from modoptic.source import RingTurned
 from modoptic.twin._calibrations import calibration_of
 from modoptic.twin._definition import (
@@ -30,6 +30,7 @@ from modoptic.twin._definition import (
     spectral_response,
 )
 from modoptic.twin._light import LightMaps, Window
+from modoptic.twin._motion import MovingLight
 
 _BAND_ROWS = 256
 RING_AT_M = 1.0
@@ -51,6 +52,10 @@ class Twin:
     calibration : of this unit; by default the shipped one, or measured now (some seconds)
     cache_dir : where a calibration measured now is kept for the next time
     progress : told what is measured and the share that is done, where it is measured now
+    shake : the hand that holds the camera, whose stabiliser takes its part; by default a tripod.
+        Give cameras that are compared the same. Its time, and that of `scenes.Moving`, is 0 s when
+        the sensor starts or the scene is new; without ``real_time`` it goes on by a frame a still,
+        and for the finder by a frame on its own.
 
     Raises
     ------
@@ -68,6 +73,7 @@ class Twin:
         calibration: Calibration | None = None,
         cache_dir: Path | None = None,
         progress: Callable[[str, float], None] = lambda what, done: None,
+        shake: HandShake | None = None,
     ) -> None:
         self.definition = (
             definition if isinstance(definition, Definition) else load_definition(definition)
@@ -82,12 +88,19 @@ class Twin:
         self._focal_length_mm = self.definition.focal_length_mm * (
             1.0 + tolerance * self.definition.tolerance.focal_length
         )
+        stable = self.definition.stabilisation
+        self._hand = (
+            shake if shake is None or stable is None
+            else shake.stabilised(stable.stops, stable.corner_hz)
+        )  # fmt: skip
+        self._since_ns = 0
+        self._still_s = self._finder_s = 0.0
         self._scene_lock = threading.Lock()
         self._scene_wanted = 0
         self._scene_loading: str | None = None
         self._scene_error: str | None = None
         self._scene = scene if isinstance(scene, Scene) else load_scene(scene)
-        self._maps = self._light_of(self._scene)
+        self._maps, self._moving = self._light_of(self._scene)
 
         self._lens_lock = threading.Lock()
         # a built-in camera has no ring that could stand anywhere
@@ -175,11 +188,12 @@ class Twin:
             error = None
             try:
                 ready = scene if isinstance(scene, Scene) else load_scene(scene)
-                maps = self._light_of(ready)
+                maps, moving = self._light_of(ready)
                 maps.look(self._lens(self._focus_m, self._f_number))
                 with self._scene_lock:
                     if wanted == self._scene_wanted:
-                        self._scene, self._maps = ready, maps
+                        self._scene, self._maps, self._moving = ready, maps, moving
+                        self._restart_clock()
             except Exception as problem:
                 error = str(problem)
             with self._scene_lock:
@@ -203,6 +217,7 @@ class Twin:
         self._frames = self._stills = 0
         self._announced.clear()
         self._last = None
+        self._restart_clock()
         self._off = threading.Event()
         self._wait_until(self._off, time.monotonic_ns() + int(self.info.start_up.sensor_s * 1e9))
 
@@ -273,8 +288,17 @@ class Twin:
         self._announced.append(settings)
         off = self._off
         if settings.readout != "bin4":
-            lens = self._lens(settings.focus_distance_m, settings.f_number)
-            self._maps.window(lens, self._window(settings), progress=progress, cancelled=off.is_set)
+            lens, window = (
+                self._lens(settings.focus_distance_m, settings.f_number),
+                self._window(settings),
+            )
+            if self._moving is None:
+                self._maps.window(lens, window, progress=progress, cancelled=off.is_set)
+            elif not self._moving.has_movers:
+                self._moving.window(
+                    lens, window, self._timing(settings, self._still_s), progress=progress,
+                    cancelled=off.is_set,
+                )  # fmt: skip
         progress(1.0)
 
     def capture(
@@ -288,11 +312,17 @@ class Twin:
         if off.is_set():
             raise DetachedError(f"{self.info.title} has no power; start it first")
         settings = self.in_force(settings)
+        announced = settings in self._announced
         key = self._noise_key(settings)
-        maps, lens, began = self._begin(settings, off)
+        maps, moving, lens, began = self._begin(settings, off)
         window = self._window(settings)
-        if settings.readout == "bin4" and settings.region is None:
-            light: Light = maps.preview(lens)
+        light: Light
+        if moving is not None:
+            timing = self._next_timing(settings, announced, began)
+            light = self._moved(moving, maps, lens, window, timing, off)
+            began = max(began, time.monotonic_ns() if settings.readout != "bin4" else began)
+        elif settings.readout == "bin4" and settings.region is None:
+            light = maps.preview(lens)
         else:
             light = maps.window(lens, window, cancelled=off.is_set)
             began = max(began, time.monotonic_ns() if settings.readout != "bin4" else began)
@@ -331,13 +361,56 @@ class Twin:
 
     # --- inside
 
-    def _light_of(self, scene: Scene) -> LightMaps:
+    def _light_of(self, scene: Scene) -> tuple[LightMaps, MovingLight | None]:
+        """Light of a scene at rest, and of it in motion if anything moves."""
         sensor = self.definition.sensor
-        renderer = LightRenderer(
-            scene, self._response, self._design, diffusion_um=sensor.diffusion_um,
-            angular=sensor.angular_response, glare=glare_of(self.definition),
-        )  # fmt: skip
-        return LightMaps(renderer, sensor, settles=self.real_time)
+
+        def renderer_of(scene: Scene) -> LightRenderer:
+            return LightRenderer(
+                scene, self._response, self._design, diffusion_um=sensor.diffusion_um,
+                angular=sensor.angular_response, glare=glare_of(self.definition),
+            )  # fmt: skip
+
+        renderer = renderer_of(scene)
+        moving = MovingLight(scene, renderer, renderer_of, sensor, self._hand)
+        moves = self._hand is not None or moving.has_movers
+        # the full model's light of the finder is a mosaic, which cannot be displaced
+        maps = LightMaps(renderer, sensor, settles=self.real_time and not moves)
+        return maps, moving if moves else None
+
+    def _restart_clock(self) -> None:
+        self._since_ns = time.monotonic_ns()
+        self._still_s = self._finder_s = 0.0
+
+    def _timing(self, settings: Settings, start_s: float) -> Timing:
+        rows = self.info.sensor_height // BINNING[settings.readout]
+        row_s = self.info.readout(settings.readout).readout_s / rows
+        return Timing(start_s, settings.exposure_s, row_s)
+
+    def _next_timing(self, settings: Settings, announced: bool, began: int) -> Timing:
+        """Of a frame that begins now, as hands and scene count time; see ``shake``."""
+        if self.real_time:
+            return self._timing(settings, (began - self._since_ns) * 1e-9)
+        mode = self.info.readout(settings.readout)
+        frame_s = max(settings.exposure_s + mode.readout_s, 1.0 / mode.frame_rate_max)
+        if announced:
+            self._still_s += frame_s
+            return self._timing(settings, self._still_s - frame_s)
+        self._finder_s += frame_s
+        return self._timing(settings, self._finder_s - frame_s)
+
+    def _moved(
+        self, moving: MovingLight, maps: LightMaps, lens: LensState, window: Window,
+        timing: Timing, off: threading.Event,
+    ) -> Light:  # fmt: skip
+        whole = window.width == self.info.sensor_width // BINNING[window.readout]
+        whole = whole and window.height == self.info.sensor_height // BINNING[window.readout]
+        # what moves is drawn anew in each frame, too slowly for a finder that is watched
+        if window.readout == "bin4" and whole and (self.real_time or not moving.has_movers):
+            light = maps.preview(lens)
+            if not isinstance(light, CompactLight):
+                return moving.preview(lens, light, timing)
+        return moving.window(lens, window, timing, cancelled=off.is_set)
 
     def _move(self, focus_m: float | None, f_number: float | None) -> None:
         """Move the lens; its lock is held."""
@@ -362,7 +435,9 @@ class Twin:
     def _lens(self, focus_m: float, f_number: float) -> LensState:
         return LensState(self._focal_length_mm, f_number, focus_m, self.definition.transmittance)
 
-    def _begin(self, settings: Settings, off: threading.Event) -> tuple[LightMaps, LensState, int]:
+    def _begin(
+        self, settings: Settings, off: threading.Event
+    ) -> tuple[LightMaps, MovingLight | None, LensState, int]:
         """Put the lens where it shall be and begin to expose.
 
         The finder repeats its settings; they move the lens when they change, so that an older
@@ -387,7 +462,7 @@ class Twin:
             if self._last is not None and self._last[0].exposure_s == settings.exposure_s:
                 # while a frame is read, the rows already read expose the next one
                 began = min(now, max(self._last[1], self._lens_moved_ns, now - exposure, earliest))
-            return self._maps, lens, began
+            return self._maps, self._moving, lens, began
 
     def _read(
         self,

@@ -132,7 +132,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_jit
 def _mirror(i, n):
-    """A place beyond 0 .. n mirrored about the middle of the outermost pair, which keeps colours."""
+    """A place beyond 0 .. n mirrored about the middle of the outermost pair: colours stay."""
     if i < 0:
         i = 1 - i
     if i >= n:
@@ -190,9 +190,7 @@ def _inner(a, b, c, d, e, f, out):
     """Steps along a block's own line: green to green over it, and between neighbours."""
     half = np.float32(0.5)
     for k in range(out.size):
-        out[k] += abs(b[k] - e[k]) + half * (
-            abs(c[k] - d[k]) + abs(a[k] - b[k]) + abs(e[k] - f[k])
-        )
+        out[k] += abs(b[k] - e[k]) + half * (abs(c[k] - d[k]) + abs(a[k] - b[k]) + abs(e[k] - f[k]))
 
 
 @_jit

@@ -200,7 +200,9 @@ def test_light_is_repeatable_reports_progress_and_can_be_cancelled() -> None:
 
 
 @pytest.mark.parametrize("place", [(5600, 4400), (7602, 5202), (5501, 6303)])
-def test_a_quad_mosaic_has_the_light_of_bayer_mosaics_of_every_phase(place: tuple[int, int]) -> None:
+def test_a_quad_mosaic_has_the_light_of_bayer_mosaics_of_every_phase(
+    place: tuple[int, int],
+) -> None:
     renderer = LightRenderer(load_scene("studio"), RESPONSE)
     lens = LensState(17.5, 2.0, 1.0)
     even = grid(420, 300, *place)

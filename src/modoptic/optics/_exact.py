@@ -138,7 +138,7 @@ class ExactView:
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
-        self._dense = 2 if grid.binning >= _DENSE_FROM else 1
+        self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
@@ -177,8 +177,8 @@ class ExactView:
             if isinstance(source, list):
                 for stamp in source:
                     _kernels.stamp_mosaic(
-                        stamp.values, stamp.row - i0, stamp.column - j0, i0, j0, self._period, light,
-                        passing,
+                        stamp.values, stamp.row - i0, stamp.column - j0, i0, j0, self._period,
+                        light, passing,
                     )  # fmt: skip
                 continue
             hidden = [

@@ -592,7 +592,7 @@ def _weighed(
     row: FloatArray, x: FloatArray, yy: float, table: FloatArray, per: float, colors: IntArray,
     out: FloatArray,
 ) -> None:  # fmt: skip
-    """``row`` times ``table`` (3, n) at each sample's place, of its channel ``colors`` (2 or 4,)."""
+    """``row`` times ``table`` (3, n) at each sample's place, of its channel ``colors`` (n,)."""
     last = table.shape[1] - 2
     turn = colors.size - 1
     for j in range(row.size):

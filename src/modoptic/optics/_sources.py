@@ -143,6 +143,8 @@ class SampleGrid:
     """Colours of the samples, row by row, 2 x 2 or 4 x 4; of two colours at most in a row."""
     binning: int = 1
     """A sample is the sum of so many by so many photosites of one colour, two apart."""
+    points: int = 0
+    """Along each axis of a sample, at which what is sharp is evaluated; 0: as `binning` asks."""
 
     def __post_init__(self) -> None:
         for axis in (self.x_um, self.y_um):

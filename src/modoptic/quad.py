@@ -114,6 +114,24 @@ def remosaic_rows(
     _remosaic(mosaic, row0, height, first, np.float32(white_level), even, _FILTER, out)
 
 
+def mend(mosaic: UInt16Image, row0: int, defects: npt.NDArray[np.int64]) -> None:
+    """Replace defective photosites by the median of the other three of their block, in place.
+
+    Before remosaicing, which would spread each over a dozen others.
+
+    Parameters
+    ----------
+    mosaic : rows of the quad mosaic from ``row0`` on, an even number
+    defects : (n, 2), row and column of each in the whole mosaic, sorted by row
+    """
+    low, high = np.searchsorted(defects[:, 0], (row0, row0 + mosaic.shape[0]))
+    for y, x in defects[low:high]:
+        top, left = (y - row0) // 2 * 2, x // 2 * 2
+        block = mosaic[top : top + 2, left : left + 2].reshape(-1)
+        others = np.delete(block, 2 * ((y - row0) % 2) + x % 2)
+        mosaic[y - row0, x] = np.uint16(np.median(others))
+
+
 def warm() -> Iterator[str]:
     """Compile the kernel for the arrays that come."""
     remosaic(np.zeros((16, 16), np.uint16))

@@ -20,7 +20,7 @@ from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _denoise, _kernel, _quads
 from modoptic.isp._color import auto_white, camera_to_srgb, neutral_from_kelvin
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
-from modoptic.quad import BAYER, MARGIN, check_size, is_quad, remosaic_rows, rows_needed
+from modoptic.quad import BAYER, MARGIN, check_size, is_quad, mend, remosaic_rows, rows_needed
 
 __all__ = ["BAND_ROWS", "Develop", "demosaic", "develop", "develop_to", "white_balance"]
 
@@ -281,7 +281,9 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
             "develop",
         )
     curve = tone_curve(params.tone, params.exposure_ev, _kernel.CURVE_SIZE, 255 * _kernel.CODE)
+    # the camera that remosaiced a mosaic has mended it before
     whole = calibration is not None and meta.settings.readout in ("full", "native")
+    whole = whole and not meta.remosaiced
     whole = whole and meta.settings.region is None
     defects = np.array(
         sorted((y, x) for x, y in calibration.defects if x < meta.width and y < meta.height)
@@ -335,21 +337,36 @@ def _mend(mosaic: npt.NDArray[np.uint16], row0: int, plan: _Plan) -> npt.NDArray
     return out
 
 
-def rows_of(frame: Frame, first: int, end: int) -> npt.NDArray[np.uint16]:
-    """Rows of a frame as the kernels are compiled for: Bayer, writable, one row after the other."""
+def rows_of(
+    frame: Frame, first: int, end: int, defects: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.uint16]:
+    """Rows of a frame as the kernels are compiled for: Bayer, writable, one row after the other.
+
+    ``defects`` are mended in a quad-Bayer mosaic, before it becomes a Bayer one.
+    """
     if not is_quad(frame.meta.cfa):
         return _writable(frame.mosaic(first, end))
     height, (begin, stop) = frame.height, (first // 4 * 4, -(-end // 4) * 4)
     check_size(height, frame.width)
     low, high = rows_needed(begin, stop, height)
     out = np.empty((stop - begin, frame.width), np.uint16)
-    part = _writable(frame.mosaic(low, high))
+    part = frame.mosaic(low, high)
+    if defects is not None and defects.size:
+        part = part.copy()
+        mend(part, low, defects)
+    part = _writable(part)
     remosaic_rows(part, low, height, begin, frame.meta.white_level, out)
     return out[first - begin : end - begin]
 
 
 def _writable(mosaic: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     return mosaic if mosaic.flags.writeable else mosaic.copy()
+
+
+def _mended(frame: Frame, plan: _Plan, first: int, end: int) -> npt.NDArray[np.uint16]:
+    if is_quad(frame.meta.cfa):
+        return rows_of(frame, first, end, plan.defects)
+    return _mend(rows_of(frame, first, end), first, plan)
 
 
 def rows_beyond(meta: FrameMeta) -> int:
@@ -360,7 +377,7 @@ def rows_beyond(meta: FrameMeta) -> int:
 def _develop_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     row0 = max(first - _kernel.BORDER, 0)
     end = min(first + out.shape[0] + _kernel.BORDER, frame.height)
-    mosaic = _mend(rows_of(frame, row0, end), row0, plan)
+    mosaic = _mended(frame, plan, row0, end)
     _kernel.develop_rows(
         mosaic, row0, (frame.height, frame.width), plan.levels.phase, plan.levels.black,
         plan.levels.gain, plan.shade, plan.matrix, plan.curve, plan.sharpen, plan.core,
@@ -374,8 +391,7 @@ def _denoised_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
         low = max(first + top - _denoise.REACH - 1, 0)
         high = min(first + end + _denoise.REACH + 1, frame.height)
         row0 = max(low - _kernel.BORDER, 0)
-        mosaic = rows_of(frame, row0, min(high + _kernel.BORDER, frame.height))
-        mosaic = _mend(mosaic, row0, plan)
+        mosaic = _mended(frame, plan, row0, min(high + _kernel.BORDER, frame.height))
         colours = np.empty((high - low, frame.width, 3), np.float32)
         _kernel.demosaic_rows(
             mosaic, row0, size, plan.levels.phase, plan.levels.black, plan.levels.gain,
@@ -394,7 +410,7 @@ def _denoised_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
 def _half_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     height = frame.height // 2
     low, high = max(first - _quads.BORDER, 0), min(first + out.shape[0] + _quads.BORDER, height)
-    mosaic = rows_of(frame, 2 * low, 2 * high)
+    mosaic = rows_of(frame, 2 * low, 2 * high, plan.defects)
     y, x = plan.levels.phase
     order = np.ix_([y, 1 - y], [x, 1 - x])
     _quads.quad_rows(

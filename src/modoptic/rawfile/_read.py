@@ -426,7 +426,8 @@ def _meta(
         focal_length_mm=exif.get("FocalLength", 0.0),
         focal_length_35mm=exif.get("FocalLengthIn35mmFilm", 0.0),
         cfa=tuple(cfa[k : k + side] for k in range(0, side * side, side)),
-        black_level=black if len(set(black)) > 1 else black[:1],
+        # of a quad-Bayer mosaic one value for all
+        black_level=black if side == 2 and len(set(black)) > 1 else (sum(black) / len(black),),
         white_level=white,
         noise=NoiseModel(scale=pair[0], offset=pair[1])
         if len(pair) == 2 and all(0 <= v <= 1000 for v in pair)

@@ -290,6 +290,11 @@ class Sensor:
         self._defect_rate = np.exp(rng.uniform(np.log(200.0), np.log(20000.0), count))
         self._columns = np.random.default_rng([seed, 0xC01]).standard_normal(spec.width)
         self._fixed: dict[Readout, _kernels.Fixed] = {}
+        self._known = np.empty((0, 2), np.int64)
+
+    def mend(self, defects: tuple[tuple[int, int], ...]) -> None:
+        """Replace these photosites (x, y) from now on where a quad-Bayer mosaic is remosaiced."""
+        self._known = np.array(sorted((y, x) for x, y in defects), np.int64).reshape(-1, 2)
 
     def size(self, readout: Readout) -> tuple[int, int]:
         """(width, height) of a readout in its own pixels."""
@@ -376,6 +381,9 @@ class Sensor:
         self.expose(part, native, packed)
         form = bayer_format(QUAD, shot.bits, packed=True)
         photosites = unpack(packed.reshape(-1), form, bottom - top, width)
+        known = self._known - np.array([y, x])
+        inside = (known >= 0).all(1) & (known < np.array([height, width])).all(1)
+        quad.mend(photosites, top, known[inside])
         made = np.empty((stop - begin, width), np.uint16)
         quad.remosaic_rows(photosites, top, height, begin, self.white_level(shot.bits), made)
         pack(made[first - begin : end - begin], form, out[first:end].reshape(-1))

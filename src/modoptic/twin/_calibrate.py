@@ -119,7 +119,10 @@ def _darks(twin: Twin) -> tuple[float, list[tuple[int, int]]]:
     for top in range(0, info.sensor_height, strip):
         height = min(strip, info.sensor_height - top)
         settings = Settings(
-            exposure_s=1.0, gain=4.0, readout="full", region=(0, top, info.sensor_width, height)
+            exposure_s=1.0,
+            gain=4.0,
+            readout=_every_photosite(twin),
+            region=(0, top, info.sensor_width, height),
         )
         pair = [_shoot(twin, settings) for _ in range(2)]
         found += [(x, y + top) for x, y in measure.defects(pair)]

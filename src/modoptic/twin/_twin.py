@@ -107,6 +107,7 @@ class Twin:
         self.calibration = calibration or calibration_of(
             self.definition, self.info, seed, cache_dir, progress
         )
+        self._sensor.mend(self.calibration.defects)
 
     # --- what hands do
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from modoptic.scenes import HandShake
 
 RGB = npt.NDArray[np.uint8]
-Size = Literal["default", "full", "finder"]
+Size = Literal["default", "full", "finder", "native"]
 Progress = Callable[[str, float], None]
 
 READY_WITHIN_S = 10.0
@@ -247,7 +247,8 @@ class Camera:
         aperture : f-number that the lens has
         focus_distance_m : metres from the sensor, ``inf`` for infinity
         exposure_s, iso : shutter in seconds, sensitivity
-        size : ``default`` (binned 2 x 2), ``full`` (every photosite) or ``finder`` (binned 4 x 4)
+        size : ``default`` (binned 2 x 2), ``full`` (every photosite), ``finder`` (binned 4 x 4) or
+            ``native`` (every photosite as it lies, of a sensor whose mosaic is not Bayer)
         bits : depth of the raw, 12 or 14 where the camera has it
 
         Raises
@@ -267,7 +268,10 @@ class Camera:
             "default": info.still_default,
             "full": "full",
             "finder": "bin4",
+            "native": "native",
         }
+        names = {mode.name for mode in info.readouts}
+        readouts = {name: mode for name, mode in readouts.items() if mode in names}
         if size is not None and size not in readouts:
             raise SettingError("size", size, ", ".join(readouts), info.title)
         if bits is not None and bits not in info.bits:

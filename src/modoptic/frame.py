@@ -16,8 +16,10 @@ from modoptic import pixels
 from modoptic.calibration import check_matrix
 from modoptic.errors import DetachedError, ProtocolError, SettingError
 
-Readout = Literal["full", "bin2", "bin4"]
-"""``full``: every photosite. ``bin2``, ``bin4``: 2x2 or 4x4 photosites of one colour become one."""
+Readout = Literal["full", "bin2", "bin4", "native"]
+"""``full``: every photosite, as a Bayer mosaic. ``bin2``, ``bin4``: 2x2 or 4x4 photosites of one
+colour become one. ``native``: every photosite under its own filter, where those are no Bayer
+mosaic."""
 
 UInt16Image = npt.NDArray[np.uint16]
 
@@ -82,6 +84,11 @@ class FrameMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """PFNC name; ``BayerRG12p`` and so on. Tells how the data lies, and the bit depth."""
     cfa: tuple[str, ...] = ("RG", "GB")
     """The repeating colour pattern, row by row: 2 x 2 or 4 x 4."""
+    remosaiced: bool = False
+    """The camera made a Bayer mosaic of one of another pattern: most values are interpolated."""
+    centroid_shift: float = 0.0
+    """How far pixels of even rows and columns lie below and right of an even lattice, and odd ones
+    above and left, in pixels: 0.25 where pairs of one colour, two apart, are averaged."""
     black_level: tuple[float, ...] = (0.0,)
     """One value, or one for each position of ``cfa`` in reading order, in DN."""
     white_level: int = 4095
@@ -184,6 +191,7 @@ def check_meta(meta: FrameMeta) -> None:
         ("noise offset", meta.noise.offset, 0, 1e3),
         ("orientation", meta.orientation, 1, 8),
         ("temperature", meta.temperature_c, -300, 1e4),
+        ("centroid shift", meta.centroid_shift, -0.5, 0.5),
         *(("black level", level, 0, meta.white_level - 1e-6) for level in meta.black_level),
         *(("neutral", part, 1e-6, 1e6) for part in meta.as_shot_neutral or ()),
     ):

@@ -42,6 +42,9 @@ class PixelFormat:
         return width * self.stored_bits // 8
 
 
+_OWN = 0x80000000
+
+
 def _table() -> dict[str, PixelFormat]:
     # codes: EMVA PFNC value list, quoted by Aravis and by GenICam's own header
     codes = {
@@ -68,11 +71,20 @@ def _table() -> dict[str, PixelFormat]:
         "14": (14, 16, 1, {"RG": 0x0110010A, "GR": 0x01100109, "GB": 0x0110010B, "BG": 0x0110010C}),
         "16": (16, 16, 1, {"RG": 0x0110002F, "GR": 0x0110002E, "GB": 0x01100030, "BG": 0x01100031}),
     }
-    return {
+    bayer = {
         f"Bayer{phase}{suffix}": PixelFormat(f"Bayer{phase}{suffix}", code, bits, stored, group)
         for suffix, (bits, stored, group, phases) in codes.items()
         for phase, code in phases.items()
     }
+    # PFNC names no quad-Bayer mosaic; bit 31 of a code marks a maker's own (PFNC 2.4, 6.2)
+    quad = {
+        f"Quad{name}": PixelFormat(
+            f"Quad{name}", _OWN | form.code, form.bits, form.stored_bits, form.group
+        )
+        for name, form in bayer.items()
+        if name.startswith("BayerRG")
+    }
+    return bayer | quad
 
 
 PIXEL_FORMATS: dict[str, PixelFormat] = _table()
@@ -87,10 +99,15 @@ def pixel_format(name: str) -> PixelFormat:
 
 
 def bayer_format(cfa: tuple[str, ...], bits: int, *, packed: bool) -> PixelFormat:
-    """The PFNC format of a 2 x 2 Bayer pattern such as ``("RG", "GB")`` at a bit depth."""
-    if len(cfa) != 2 or any(len(row) != 2 for row in cfa):
-        raise SettingError("CFA", cfa, "a 2 x 2 Bayer pattern")
+    """The format of a mosaic at a bit depth: PFNC's for Bayer patterns such as ``("RG", "GB")``.
+
+    Ours, ``QuadBayerRG12p`` and so on, for the quad-Bayer pattern.
+    """
     suffix = f"{bits}p" if packed and bits in (10, 12, 14) else str(bits)
+    if tuple(cfa) == ("RRGG", "RRGG", "GGBB", "GGBB"):
+        return pixel_format(f"QuadBayerRG{suffix}")
+    if len(cfa) != 2 or any(len(row) != 2 for row in cfa):
+        raise SettingError("CFA", cfa, "a 2 x 2 Bayer pattern, or RRGG/RRGG/GGBB/GGBB")
     return pixel_format(f"Bayer{cfa[0]}{suffix}")
 
 

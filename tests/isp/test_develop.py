@@ -14,12 +14,13 @@ from isp_frames import CANON, NEUTRAL, PHASES, flat, frame_of, mosaicked, textur
 from PIL import Image
 
 import modoptic
-from modoptic import isp
+from modoptic import isp, pixels
 from modoptic.calibration import Calibration, ColorCalibration, Shading
 from modoptic.errors import DetachedError, SettingError
-from modoptic.frame import Frame, FrameMeta, NoiseModel
+from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings
 from modoptic.isp import Develop
 from modoptic.isp import _develop as room
+from modoptic.quad import QUAD, mend, remosaic
 
 
 def cpsnr(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> float:
@@ -321,3 +322,47 @@ def test_reducing_noise_leaves_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_noise_model_nothing_is_smoothed() -> None:
     frame = frame_of(textured(64, 96))
     assert np.array_equal(isp.develop(frame, Develop(denoise=1.0)), isp.develop(frame))
+
+
+@pytest.mark.parametrize("params", [{}, {"scale": "half"}, {"denoise": 1.0}])
+def test_a_quad_mosaic_is_developed_as_the_bayer_mosaic_it_becomes(params: dict[str, Any]) -> None:
+    # more rows than a band, so that mosaics of bands meet
+    light = np.random.default_rng(3).integers(200, 3000, (640, 96)).astype(np.uint16)
+    defects = ((40, 300), (41, 301), (3, 3))
+    for x, y in defects:
+        light[y, x] = 4000
+    meta = FrameMeta(
+        width=96, height=640, pixel_format="QuadBayerRG12p", cfa=QUAD, as_shot_neutral=NEUTRAL,
+        settings=Settings(readout="native"), noise=NoiseModel(scale=1e-4, offset=1e-6),
+    )  # fmt: skip
+    native = Frame(meta, pixels.pack(light, pixels.pixel_format(meta.pixel_format)))
+    calibration = Calibration(defects=defects)
+    mended = light.copy()
+    mend(mended, 0, np.array(sorted((y, x) for x, y in defects)))
+    bayer = msgspec.structs.replace(
+        meta, pixel_format="BayerRG12p", cfa=("RG", "GB"), remosaiced=True,
+        settings=Settings(readout="full"),
+    )  # fmt: skip
+    form = pixels.pixel_format("BayerRG12p")
+    made = Frame(bayer, pixels.pack(remosaic(mended), form))
+    how = Develop(**params)
+    np.testing.assert_array_equal(
+        isp.develop(native, how, calibration=calibration),
+        isp.develop(made, how, calibration=calibration),
+    )
+
+
+def test_a_quad_mosaic_is_developed_while_it_arrives() -> None:
+    light = np.random.default_rng(3).integers(200, 3000, (640, 96)).astype(np.uint16)
+    meta = FrameMeta(
+        width=96, height=640, pixel_format="QuadBayerRG12p", cfa=QUAD, as_shot_neutral=NEUTRAL
+    )
+    data = pixels.pack(light, pixels.pixel_format(meta.pixel_format))
+    whole, coming = Frame(meta, data), Frame(meta, data, rows_valid=0)
+    feeder = threading.Thread(
+        target=lambda: [coming.rows_arrived(rows) for rows in range(20, 660, 20)]
+    )
+    feeder.start()
+    found = isp.develop(coming)
+    feeder.join()
+    np.testing.assert_array_equal(found, isp.develop(whole))

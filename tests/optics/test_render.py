@@ -203,6 +203,26 @@ def test_light_is_repeatable_reports_progress_and_can_be_cancelled() -> None:
         renderer.light(lens, centered(320), cancel=lambda: True)
 
 
+@pytest.mark.parametrize("place", [(5600, 4400), (7602, 5202), (5501, 6303)])
+def test_a_quad_mosaic_has_the_light_of_bayer_mosaics_of_every_phase(
+    place: tuple[int, int],
+) -> None:
+    renderer = LightRenderer(load_scene("studio"), RESPONSE)
+    lens = LensState(17.5, 2.0, 1.0)
+    even = grid(420, 300, *place)
+    quad = ("RRGG", "RRGG", "GGBB", "GGBB")
+    found = renderer.light(lens, replace(even, cfa=quad))
+    compared = np.zeros(found.shape, np.bool_)
+    for phase in (("RG", "GB"), ("GR", "BG"), ("GB", "RG"), ("BG", "GR")):
+        light = renderer.light(lens, replace(even, cfa=phase))
+        for y in range(4):
+            for x in range(4):
+                if phase[y & 1][x & 1] == quad[y][x]:
+                    compared[y::4, x::4] = True
+                    np.testing.assert_allclose(found[y::4, x::4], light[y::4, x::4], rtol=2e-5)
+    assert compared.all()
+
+
 def test_wrong_grids_are_refused() -> None:
     renderer = LightRenderer(load_scene("flat"), RESPONSE)
     lens = LensState(17.5, 2.0, 1.0)

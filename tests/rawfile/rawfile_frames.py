@@ -79,7 +79,7 @@ def frame(
         height=height,
         pixel_format=form.name,
         cfa=cfa,
-        black_level=(64.0, 65.0, 64.5, 63.0),
+        black_level=(64.0, 65.0, 64.5, 63.0) if len(cfa) == 2 else (64.0,),
         white_level=2**bits - 1,
         noise=NoiseModel(scale=1.5e-4, offset=2e-6),
         temperature_c=31.5,

@@ -13,6 +13,7 @@ import imagecodecs
 import msgspec
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rawfile_frames import CALIBRATION, frame
@@ -284,3 +285,34 @@ def test_bad_requests_are_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         write_dng(tmp_path / "file" / "a.dng", frame())
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpegxl", "none"])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_quad_mosaic_comes_back_with_its_pattern(
+    tmp_path: Path, compression: str, own: bool
+) -> None:
+    quad = ("RRGG", "RRGG", "GGBB", "GGBB")
+    shot = frame(96, 128, cfa=quad)
+    path = tmp_path / "quad.dng"
+    write_dng(path, shot, compression=compression)  # type: ignore[arg-type]
+    with tifffile.TiffFile(path) as file:
+        raw = file.pages[0].pages[0].tags  # type: ignore[union-attr,index]
+        assert raw[33421].value == (4, 4)
+        assert bytes(raw[33422].value) == bytes((0, 0, 1, 1) * 2 + (1, 1, 2, 2) * 2)
+    if not own:
+        path.write_bytes(path.read_bytes().replace(b"modoptic\0", b"modoptiq\0"))
+    back = read_raw(path).frame
+    assert back.meta.cfa == quad and back.format.name.startswith("QuadBayerRG")
+    wanted = shot.mosaic() if own else shot.mosaic()[8:-8, 8:-8]
+    np.testing.assert_array_equal(back.mosaic(), wanted)
+
+
+def test_what_was_remosaiced_says_so_in_its_exif(tmp_path: Path) -> None:
+    for remosaiced in (False, True):
+        shot = frame(64, 64)
+        shot.meta = msgspec.structs.replace(shot.meta, remosaiced=remosaiced)
+        path = tmp_path / "a.dng"
+        write_dng(path, shot)
+        assert (b"ASCII\0\0\0Remosaiced" in path.read_bytes()) == remosaiced
+        assert read_raw(path).frame.meta.remosaiced == remosaiced

@@ -9,6 +9,7 @@ import pytest
 
 from modoptic.errors import SettingError
 from modoptic.pixels import pixel_format, unpack
+from modoptic.quad import remosaic
 from modoptic.sensor import (
     ConversionGain,
     IdealSensor,
@@ -280,3 +281,66 @@ def test_refuses_what_the_sensor_lacks() -> None:
         sensor.expose_all(np.ones((4, 4), np.float32), Shot(exposure_s=0.1, bits=14))
     with pytest.raises(SettingError, match="frame buffer"):
         sensor.expose(np.ones((4, 4), np.float32), Shot(exposure_s=0.1), np.empty((3, 6), np.uint8))
+
+
+def test_a_quad_sensor_reads_four_charges_once_and_the_finder_four_times() -> None:
+    quad = spec(**QUIET, cfa="quad")
+    sensor = Sensor(quad, seed=5)
+    for readout, n, reads in (("native", 1, 1), ("bin2", 4, 1), ("bin4", 16, 4)):
+        shot = Shot(exposure_s=0.01, readout=readout, bits=14)  # type: ignore[arg-type]
+        light = np.full((256, 256), 100_000.0 * n, np.float32)
+        dark, lit = (sensor.expose_all(map_, shot) for map_ in (0.0 * light, light))
+        form = pixel_format("QuadBayerRG14p" if readout == "native" else "BayerRG14p")
+        zero, dn = (unpack(v.reshape(-1), form, 256, 256).astype(float) for v in (dark, lit))
+        # levels stay; 3 e- a read, however many charges there are in it
+        per_electron = 1.88 / n
+        assert dn.mean() == pytest.approx(1024 + 1880, rel=1e-3)
+        assert zero.var() == pytest.approx(per_electron**2 * 9 * reads + 1 / 12, rel=0.03)
+        assert dn.var() == pytest.approx(
+            per_electron**2 * (1000 * n + 9 * reads) + 1 / 12, rel=0.02
+        )
+
+
+def test_fixed_patterns_of_a_quad_sensor_are_those_of_its_reads() -> None:
+    noisy = spec(**QUIET, cfa="quad", row_noise_e=20.0, column_offset_e=20.0, width=2048)
+    sensor = Sensor(noisy, seed=3)
+    for readout, charges, reads in (("bin2", 4, 1), ("bin4", 4, 2)):
+        shot = Shot(exposure_s=0.01, readout=readout, bits=14)  # type: ignore[arg-type]
+        dn = take(sensor, 0.0, shot)
+        expected = (20 * 0.47 * 4 / charges) ** 2 / reads
+        assert dn.mean(1).var() == pytest.approx(expected, rel=0.25)
+        assert dn.mean(0).var() == pytest.approx(expected, rel=0.25)
+
+
+def test_full_of_a_quad_sensor_is_native_remosaiced_in_any_division_into_rows() -> None:
+    sensor = Sensor(spec(cfa="quad", prnu=0.02), seed=7)
+    light = np.random.default_rng(1).uniform(1e4, 3e5, (120, 256)).astype(np.float32)
+    of = {"exposure_s": 0.01, "origin": (256, 512), "key": 9}
+    native = sensor.expose_all(light, Shot(readout="native", **of))  # type: ignore[arg-type]
+    mosaic = unpack(native.reshape(-1), pixel_format("QuadBayerRG12p"), 120, 256)
+    shot = Shot(readout="full", **of)  # type: ignore[arg-type]
+    out = np.zeros_like(native)
+    for rows in ((64, 120), (0, 10), (10, 64)):
+        sensor.expose(light, shot, out, rows)
+    found = unpack(out.reshape(-1), pixel_format("BayerRG12p"), 120, 256)
+    np.testing.assert_array_equal(found, remosaic(mosaic))
+
+
+def test_known_defects_are_mended_before_a_mosaic_is_remosaiced() -> None:
+    sensor = Sensor(spec(**QUIET, cfa="quad", defects_per_million=2000.0), seed=2)
+    light, shot = np.full((256, 256), 1000.0, np.float32), Shot(exposure_s=1.0, bits=14)
+    native = unpack(
+        sensor.expose_all(light, replace(shot, readout="native")).reshape(-1),
+        pixel_format("QuadBayerRG14p"), 256, 256,
+    )  # fmt: skip
+    hot = np.argwhere(native > native.mean() + 1500)
+    assert len(hot) > 20
+
+    def far() -> int:
+        packed = sensor.expose_all(light, shot)
+        full = unpack(packed.reshape(-1), pixel_format("BayerRG14p"), 256, 256).astype(float)
+        return int((abs(full - np.median(full)) > 1200).sum())
+
+    assert far() > len(hot)
+    sensor.mend(tuple((int(x), int(y)) for y, x in hot))
+    assert far() <= 2

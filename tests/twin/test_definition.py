@@ -33,6 +33,12 @@ def test_shipped_definitions_load_and_explain_their_figures() -> None:
         ('table = "hasselblad-l2d-20c"', 'table = "no-such"', "no-such"),
         ("f_number_max = 1.63", "f_number_max = 1.0", "f_number_max"),
         ('cfa = ["RG", "GB"]', 'cfa = ["RR", "GB"]', "Bayer"),
+        (
+            'cfa = ["RG", "GB"]',
+            'cfa = "quat"',
+            "mine.toml.*sensor.cfa is .quat.; .*quad",
+        ),
+        ('cfa = ["RG", "GB"]', "cfa = 4", "sensor.cfa"),
         ("make =", "make = = ", "TOML"),
         ("row_noise_e = 0.20", "row_noise_e = -0.2", "sensor.row_noise_e is -0.2"),
         ("nonlinearity = 0.002", "nonlinearity = 0.5", "sensor.nonlinearity is 0.5"),

@@ -39,7 +39,8 @@ class Red:
         # each where its own well, and not the converter, ends the range
         self.gain = 1.0 if conversion == "low" else SPEC.full_well_e / high.full_well_e
         self.sensor = Sensor(SPEC, seed=4)
-        self.shot = Shot(exposure_s=0.01, gain=self.gain, conversion=conversion)
+        # the photosites themselves: remosaicing would mix them
+        self.shot = Shot(exposure_s=0.01, gain=self.gain, conversion=conversion, readout="native")
         self.frames = 0
 
     @property
@@ -69,8 +70,9 @@ class Red:
         light = np.full((SIDE, SIDE), electrons / seconds, np.float32)
         shot = replace(self.shot, exposure_s=seconds, key=self.frames)
         packed = self.sensor.expose_all(light, shot)
-        mosaic = unpack(packed.reshape(-1), pixel_format("BayerRG12p"), SIDE, SIDE)
-        return np.ascontiguousarray(mosaic[::2, ::2])
+        mosaic = unpack(packed.reshape(-1), pixel_format("QuadBayerRG12p"), SIDE, SIDE)
+        cells = mosaic.reshape(SIDE // 4, 4, SIDE // 4, 4)
+        return np.ascontiguousarray(cells[:, :2, :, :2]).reshape(SIDE // 2, SIDE // 2)
 
     def steps(self, shares: npt.NDArray[np.float64]) -> Iterator[ExposureStep]:
         for electrons in shares * self.full_e:

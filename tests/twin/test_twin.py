@@ -10,13 +10,17 @@ from collections.abc import Iterator
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
-from modoptic.frame import Frame, FrameMeta, Settings, decode_meta, encode_meta
-from modoptic.scenes import load_scene, observer
-from modoptic.sensor import BINNING, Sensor, SensorSpec
+from modoptic.frame import Frame, FrameMeta, Readout, Settings, decode_meta, encode_meta
+from modoptic.optics import LensState, LightRenderer
+from modoptic.pixels import bayer_format, unpack
+from modoptic.quad import QUAD, remosaic
+from modoptic.scenes import WAVELENGTHS_NM, Lamps, Scene, load_scene, observer
+from modoptic.sensor import BINNING, IdealSensor, Sensor, Shot
 from modoptic.source import RingTurned
 from modoptic.twin import (
     Twin,
@@ -60,7 +64,9 @@ def test_what_the_definitions_say(name: str) -> None:
         assert sizes == {"full": (8192, 6144), "bin2": (4096, 3072), "bin4": (2048, 1536)}
         assert info.built_in and info.f_number_min == info.f_number_max == 1.63
     else:
-        assert sizes == {"full": (11648, 8736), "bin2": (5824, 4368), "bin4": (2912, 2184)}
+        every = (11648, 8736)
+        binned = {"bin2": (5824, 4368), "bin4": (2912, 2184)}
+        assert sizes == {"full": every, "native": every, **binned}
         assert info.sensor_width * info.pitch_um == pytest.approx(17297, abs=1)
         assert info.start_up.sensor_s == 0.030
     diagonal = math.hypot(info.sensor_width, info.sensor_height) * info.pitch_um * 1e-3
@@ -115,7 +121,7 @@ def test_the_mean_level_is_what_radiometry_says(twin: Twin) -> None:
 
 def test_every_readout_and_depth_sees_the_same_light(twin: Twin) -> None:
     levels = []
-    for readout in ("full", "bin2", "bin4"):
+    for readout in ("full", "native", "bin2", "bin4"):
         for bits in (12, 14):
             settings = msgspec.structs.replace(
                 SMALL,
@@ -137,7 +143,7 @@ def test_every_readout_and_depth_sees_the_same_light(twin: Twin) -> None:
 
 
 def test_noise_model_of_the_calibration_tells_the_noise_of_frames(twin: Twin) -> None:
-    for readout, gain in (("full", 1.0), ("full", 6.2), ("full", 6.25), ("bin2", 3.0)):
+    for readout, gain in (("native", 1.0), ("native", 6.2), ("native", 6.25), ("bin2", 3.0)):
         settings = msgspec.structs.replace(
             SMALL,
             readout=readout,
@@ -148,7 +154,8 @@ def test_noise_model_of_the_calibration_tells_the_noise_of_frames(twin: Twin) ->
         a, b = (shoot(twin, settings) for _ in range(2))
         meta = a.meta
         span = meta.white_level - meta.black_level[0]
-        greens = [f.mosaic()[::2, 1::2].astype(float) for f in (a, b)]
+        cell, column = len(meta.cfa), meta.cfa[0].index("G")
+        greens = [f.mosaic()[::cell, column::cell].astype(float) for f in (a, b)]
         signal = float(greens[0].mean() - meta.black_level[0]) / span
         variance = float((greens[0] - greens[1]).var() / 2) / span**2
         assert variance == pytest.approx(meta.noise.scale * signal + meta.noise.offset, rel=0.05)
@@ -326,16 +333,107 @@ def test_scene_changes_when_it_is_ready_and_a_bad_one_changes_nothing(twin: Twin
     assert twin.scene.name == "flat" and twin.scene_error and twin.scene_loading is None
 
 
-def test_binned_samples_lie_at_the_middle_of_their_photosites() -> None:
-    spec = load_definition("xiaomi-mos-35").sensor
-    assert isinstance(spec, SensorSpec)
-    for readout, side in BINNING.items():
-        grid = sample_grid(spec, Window(readout, 0, 0, 16, 8))
-        # red of column 0 of block 0: photosites 0, 2, ... of one colour; those of the finder are
-        # weighted so that its pixels lie evenly
-        photosites = np.arange(side) * (1 if readout == "bin4" else 2)
-        expected = (photosites.mean() - (spec.width - 1) / 2) * spec.pitch_um
-        assert grid.x_um[0] == pytest.approx(expected)
-        step = side if readout == "bin4" else 1
-        assert grid.x_um[1] - grid.x_um[0] == pytest.approx(step * spec.pitch_um)
+@pytest.mark.parametrize("cfa", ["bayer", "quad"])
+def test_binned_samples_lie_at_the_middle_of_their_photosites(cfa: str) -> None:
+    spec = msgspec.structs.replace(load_definition("xiaomi-mos-35").sensor, cfa=cfa)
+    # photosites along a row that become the first two pixels of a binned readout
+    gathered = {
+        # the finder's are weighted so that they lie evenly
+        "bayer": {"bin2": ([0, 2], [1, 3]), "bin4": ([0, 1, 2, 3], [4, 5, 6, 7])},
+        "quad": {"bin2": ([0, 1], [2, 3]), "bin4": ([0, 1, 4, 5], [2, 3, 6, 7])},
+    }[cfa]
+    for readout, pixels in gathered.items():
+        side = BINNING[readout]  # type: ignore[index]
+        grid = sample_grid(spec, Window(readout, 0, 0, 16, 8))  # type: ignore[arg-type]
+        expected = [(np.mean(p) - (spec.width - 1) / 2) * spec.pitch_um for p in pixels]
+        np.testing.assert_allclose(grid.x_um[:2], expected)
         assert grid.area_um2 == pytest.approx((side * spec.pitch_um) ** 2)
+        assert grid.cfa == ("RG", "GB")
+        even = (np.arange(16) - 7.5) * side * spec.pitch_um
+        beside = (grid.x_um - grid.x_um.mean() - even) / (side * spec.pitch_um)
+        shift = spec.centroid_shift(readout)  # type: ignore[arg-type]
+        np.testing.assert_allclose(beside[::2], shift, atol=1e-6)
+        np.testing.assert_allclose(beside[1::2], -shift, atol=1e-6)
+    full = sample_grid(spec, Window("full", 0, 0, 16, 8))
+    assert full.cfa == spec.mosaic and full.pitch_um == spec.pitch_um
+
+
+def _centroid(plane: npt.NDArray[np.float64]) -> float:
+    """Along a row, in elements."""
+    line = np.clip(plane - np.median(plane), 0.0, None).sum(0)
+    return float(line @ np.arange(line.size) / line.sum())
+
+
+@pytest.mark.parametrize("readout", ["native", "full", "bin2", "bin4"])
+def test_a_lamp_lies_where_its_photosites_are_in_every_colour(readout: Readout) -> None:
+    """A blurred point of grey light: the centroids of the planes of all colours agree.
+
+    The finder's averages lie a quarter of a pixel beside an even lattice, which the metadata say.
+    """
+    definition = load_definition("xiaomi-mos-35")
+    sensor = IdealSensor(definition.sensor, shot_noise=False)
+    radiance = np.ones((1, WAVELENGTHS_NM.size), np.float64) * 5.0
+    lamp = Lamps("lamp", np.array([[4e-4, 3e-4, 1.0]]), np.array([1e-4]), radiance)
+    renderer = LightRenderer(
+        Scene("lamp", "A lamp", (lamp,)), spectral_response(definition), diffusion_um=0.3
+    )
+    side = BINNING[readout]
+    size = 512 // side
+    x, y = ((n - 512) // 2 // 8 * 8 // side for n in (sensor.spec.width, sensor.spec.height))
+    lens = LensState(17.5, 2.0, 0.5, 1.0)  # a disc of 100 photosites
+    grid = sample_grid(definition.sensor, Window(readout, x, y, size, size))
+    light = renderer.light(lens, grid)
+    shot = Shot(exposure_s=2000.0 / float(light.max()) * side**2, readout=readout, origin=(x, y))
+    packed = sensor.expose_all(light, shot)
+    cfa = sensor.spec.colors(readout)
+    form = bayer_format(cfa, 12, packed=True)
+    mosaic = unpack(packed.reshape(-1), form, size, size).astype(np.float64)
+    n = len(cfa)
+    shift = sensor.spec.centroid_shift(readout)
+    found = {}
+    for color in "RGB":
+        centres = []
+        for j in range(n):
+            for i in range(n):
+                if cfa[i][j] == color:
+                    place = j + (shift if j % 2 == 0 else -shift)
+                    centres.append(n * _centroid(mosaic[i::n, j::n]) + place)
+        found[color] = np.mean(centres) * side + (side - 1) / 2
+        # the same in each plane of a colour
+        assert np.ptp(centres) < 0.1
+    assert max(found.values()) - min(found.values()) < 0.12
+    # where the lens throws it, from the first photosite of the frame
+    middle = (
+        renderer.lens.pupil(lens).thin.image_distance_m
+        * 1e6
+        * 4e-4
+        / (1.0 - renderer.lens.pupil(lens).thin.image_distance_m)
+    )
+    expected = middle / definition.sensor.pitch_um + (sensor.spec.width - 1) / 2 - x * side
+    assert found["G"] == pytest.approx(expected, abs=0.1)
+
+
+def test_full_is_the_native_mosaic_remosaiced_and_says_so() -> None:
+    twin = Twin("xiaomi-mos-35", "studio", real_time=False)
+    twin.start()
+    region = (5602, 4402, 640, 512)  # rounded to whole cells of four
+    frames = {
+        readout: shoot(twin, msgspec.structs.replace(SMALL, readout=readout, region=region))
+        for readout in ("native", "full")
+    }
+    native, full = frames["native"].meta, frames["full"].meta
+    assert native.cfa == QUAD and native.pixel_format == "QuadBayerRG12p" and not native.remosaiced
+    assert full.cfa == ("RG", "GB") and full.pixel_format == "BayerRG12p" and full.remosaiced
+    assert native.settings.region == full.settings.region
+    assert native.settings.region is not None
+    assert all(v % 4 == 0 for v in native.settings.region)
+    # one light, other noise
+    made = remosaic(frames["native"].mosaic()).astype(float)
+    assert np.median(made - frames["full"].mosaic()) == pytest.approx(0.0, abs=1.0)
+    assert np.corrcoef(made.ravel(), frames["full"].mosaic().ravel())[0, 1] > 0.99
+
+
+def test_native_needs_a_mosaic_that_is_not_bayer() -> None:
+    twin = Twin("phone-1inch", "flat", real_time=False)
+    with pytest.raises(SettingError, match="full, bin2, bin4"):
+        twin.in_force(Settings(readout="native"))

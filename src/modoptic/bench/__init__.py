@@ -70,6 +70,9 @@ BENCHES: dict[str, Entry] = {
     "demosaic-kodak": Entry(
         "develop:demosaic_kodak", "demosaic of the Kodak set, CPSNR", ">= 40 dB"
     ),
+    "remosaic-100mp": Entry(
+        "develop:remosaic_100mp", "100 MP quad-Bayer mosaic to Bayer", "<= 0.6 s"
+    ),
     "dng-100mp": Entry("files:dng_100mp", "100 MP raw to DNG", "<= 2.5 s lossless JPEG; <= 1 s XL"),
     "twin-finder": Entry(
         "twin_finder:twin_finder", "finder frames of the sensor, all noise", ">= 100 frames/s"

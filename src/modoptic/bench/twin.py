@@ -58,11 +58,12 @@ def _seen_by_finder(preview: FloatArray) -> FloatArray:
     _, height, width = preview.shape
     out = np.empty((2 * height, 2 * width), np.float32)
     channel = {"R": 0, "G": 1, "B": 2}
+    beside = 0.25 - 0.5 * SPEC.centroid_shift("bin4")
     for i in range(2):
         for j in range(2):
-            plane = np.pad(preview[channel[SPEC.cfa[i][j]]], 1, mode="edge")
+            plane = np.pad(preview[channel[SPEC.bayer[i][j]]], 1, mode="edge")
             y, x = (np.arange(n) for n in (height, width))
-            fy, fx = (0.25 * (2 * k - 1) for k in (i, j))
+            fy, fx = (beside * (2 * k - 1) for k in (i, j))
             rows = plane[1 + y] * (1 - abs(fy)) + plane[1 + y + int(np.sign(fy))] * abs(fy)
             out[i::2, j::2] = rows[:, 1 + x] * (1 - abs(fx)) + rows[
                 :, 1 + x + int(np.sign(fx))
@@ -74,7 +75,7 @@ def twin_ring() -> dict[str, Any]:
     """Ring and iris moving: light and a noisy packed frame of 2912 x 2184, 40 different ones."""
     renderer, sensor = _renderer(), Sensor(SPEC, 1)
     width, height = SPEC.width // 4, SPEC.height // 4
-    form = bayer_format(SPEC.cfa, 12, packed=True)
+    form = bayer_format(SPEC.bayer, 12, packed=True)
     out = np.empty((height, form.row_bytes(width)), np.uint8)
 
     def frame(number: int) -> FloatArray:
@@ -108,20 +109,6 @@ def twin_ring() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _averaged(x: int, y: int, size: int) -> SampleGrid:
-    """Plain averages of 4 x 4 photosites of one colour, from photosite (x, y) on."""
-
-    def places(first: int, photosites: int) -> npt.NDArray[np.float64]:
-        i = np.arange(size)
-        photosite = first + 8 * (i // 2) + i % 2 + 3
-        return np.asarray((photosite - (photosites - 1) / 2) * SPEC.pitch_um, np.float64)
-
-    return SampleGrid(
-        places(x, SPEC.width), places(y, SPEC.height), SPEC.pitch_um, 16 * SPEC.pitch_um**2,
-        SPEC.cfa, 4,
-    )  # fmt: skip
-
-
 def twin_settle() -> dict[str, Any]:
     """At rest: light of the finder by the full model, of five places of the ring."""
     renderer, grid = _renderer(), _finder_grid()
@@ -139,9 +126,12 @@ def twin_settle() -> dict[str, Any]:
         lens = _lens(f_number, focus)
         side = 4 * _CROP
         full = renderer.light(lens, sample_grid(SPEC, Window("full", x, y, side, side)))
-        binned = full.reshape(side // 8, 4, 2, side // 8, 4, 2).sum(axis=(1, 4))
+        # charges of four neighbours, then four of these that lie two apart
+        charges = full.reshape(side // 2, 2, side // 2, 2).sum(axis=(1, 3))
+        binned = charges.reshape(side // 8, 2, 2, side // 8, 2, 2).sum(axis=(1, 4))
         binned = binned.reshape(side // 4, side // 4)
-        settled = renderer.light(lens, _averaged(x, y, side // 4), seen=seen)
+        window = Window("bin4", x // 4, y // 4, side // 4, side // 4)
+        settled = renderer.light(lens, sample_grid(SPEC, window), seen=seen)
         worst = min(worst, _psnr(settled, binned))
         steps = max(steps, abs(float(settled.mean() / binned.mean()) - 1.0))
     p50, p95, p99 = quantiles(took)
@@ -218,14 +208,15 @@ def _against_fine(renderer: LightRenderer, lens: LensState, x: int, y: int) -> f
         return (places[:, None] + np.array([-pitch / 3, 0.0, pitch / 3])).ravel()
 
     wanted = np.empty_like(found)
-    for i in range(2):
-        for j in range(2):
-            colour = SPEC.cfa[i][j]
+    period = len(grid.cfa)
+    for i in range(period):
+        for j in range(period):
+            colour = grid.cfa[i][j]
             dense = SampleGrid(
                 fine(grid.x_um), fine(grid.y_um), pitch, grid.area_um2, (colour * 2, colour * 2)
             )
             light = renderer.light(lens, dense)[1::3, 1::3]
-            wanted[i::2, j::2] = light[i::2, j::2]
+            wanted[i::period, j::period] = light[i::period, j::period]
     return _psnr(found, wanted)
 
 
@@ -234,7 +225,7 @@ def _read(
 ) -> npt.NDArray[np.uint8]:
     height, width = light.codes.shape
     if out is None:
-        row_bytes = bayer_format(SPEC.cfa, 12, packed=True).row_bytes(width)
+        row_bytes = bayer_format(SPEC.bayer, 12, packed=True).row_bytes(width)
         out = np.empty((height, row_bytes), np.uint8)
     into, shot = out, Shot(exposure_s=1 / 60, gain=1.0, key=key)
     run_bands(lambda a, b: sensor.expose(light, shot, into, (a, b)), height, 256)

@@ -42,7 +42,7 @@ def twin_finder() -> dict[str, Any]:
     exposure_s = 16.0 * spec.saturation_e() / float(np.percentile(rates, 99.0))
     light = compact(rates)
     sensor = Sensor(spec, 1)
-    form = bayer_format(spec.cfa, 12, packed=True)
+    form = bayer_format(spec.bayer, 12, packed=True)
     out = np.empty((height, form.row_bytes(width)), np.uint8)
 
     def take(key: int, share: float = 1.0) -> None:

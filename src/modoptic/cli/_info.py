@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             "lens": meta.lens_model,
             "taken": meta.taken,
             "size": f"{meta.width} x {meta.height} ({meta.width * meta.height / 1e6:.1f} MP)",
-            "pattern": " / ".join(meta.cfa),
+            "pattern": " / ".join(meta.cfa) + (" (remosaiced)" if meta.remosaiced else ""),
             "levels": f"black {', '.join(f'{b:g}' for b in meta.black_level)}, "
             f"white {meta.white_level}",
             "exposure": f"{exposure_text(settings.exposure_s)} s, f/{settings.f_number:g}, "

@@ -41,9 +41,10 @@ def add(commands: Commands) -> None:
     parser.add_argument("--iso", type=float, help="sensitivity, e.g. 200")
     parser.add_argument(
         "--size",
-        choices=("default", "full", "finder"),
+        choices=("default", "full", "finder", "native"),
         default="default",
-        help="default: 2x2 binned, 25 MP; full: every photosite, 100 MP; finder: 4x4 binned",
+        help="default: 2x2 binned, 25 MP; full: every photosite, 100 MP; finder: 4x4 binned; "
+        "native: every photosite as it lies",
     )
     parser.add_argument(
         "--bits", type=int, choices=(12, 14), help="depth of the raw, where the camera has it"

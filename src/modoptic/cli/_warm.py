@@ -7,7 +7,7 @@ import argparse
 from modoptic.cli._arguments import Commands
 
 # finder first: it is what people wait for
-ROOMS = ("pixels", "isp", "sensor", "optics", "scenes", "twin", "rawfile")
+ROOMS = ("pixels", "quad", "isp", "sensor", "optics", "scenes", "twin", "rawfile")
 
 
 def add(commands: Commands) -> None:

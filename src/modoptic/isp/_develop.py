@@ -20,6 +20,7 @@ from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _denoise, _kernel, _quads
 from modoptic.isp._color import auto_white, camera_to_srgb, neutral_from_kelvin
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
+from modoptic.quad import BAYER, MARGIN, check_size, is_quad, mend, remosaic_rows, rows_needed
 
 __all__ = ["BAND_ROWS", "Develop", "demosaic", "develop", "develop_to", "white_balance"]
 
@@ -130,14 +131,21 @@ def _listed(names: tuple[object, ...]) -> str:
 
 
 def red_position(cfa: tuple[str, ...]) -> tuple[int, int]:
-    """(row, column) of red in a 2 x 2 Bayer pattern; raises `SettingError` for other patterns."""
+    """(row, column) of red in a 2 x 2 Bayer pattern, or in the one a quad-Bayer mosaic becomes.
+
+    Raises `SettingError` for other patterns.
+    """
+    if is_quad(cfa):
+        cfa = BAYER
     text = "".join(cfa)
     if (
         len(cfa) != 2
         or sorted(text) != ["B", "G", "G", "R"]
         or ((text.index("R") + text.index("B")) != 3)
     ):
-        raise SettingError("CFA", cfa, "a 2 x 2 Bayer pattern of R, G, G, B", "develop")
+        raise SettingError(
+            "CFA", cfa, "a 2 x 2 Bayer pattern of R, G, G, B, or RRGG/RRGG/GGBB/GGBB", "develop"
+        )
     return divmod(text.index("R"), 2)
 
 
@@ -185,7 +193,7 @@ def zone_means(frame: Frame, rows: int = 24, columns: int = 32) -> npt.NDArray[n
     for i in range(rows):
         middle = (2 * i + 1) * frame.height // (2 * rows)
         first = min(max(middle - 8, 0) // 2 * 2, frame.height - 2)
-        part = frame.mosaic(first, min(first + 16, frame.height) // 2 * 2).astype(np.float32)
+        part = rows_of(frame, first, min(first + 16, frame.height) // 2 * 2).astype(np.float32)
         colours: list[list[npt.NDArray[np.float32]]] = [[], [], []]
         for y in range(2):
             for x in range(2):
@@ -273,7 +281,9 @@ def _plan(frame: Frame, params: Develop, calibration: Calibration | None) -> _Pl
             "develop",
         )
     curve = tone_curve(params.tone, params.exposure_ev, _kernel.CURVE_SIZE, 255 * _kernel.CODE)
-    whole = calibration is not None and meta.settings.readout == "full"
+    # the camera that remosaiced a mosaic has mended it before
+    whole = calibration is not None and meta.settings.readout in ("full", "native")
+    whole = whole and not meta.remosaiced
     whole = whole and meta.settings.region is None
     defects = np.array(
         sorted((y, x) for x, y in calibration.defects if x < meta.width and y < meta.height)
@@ -327,16 +337,47 @@ def _mend(mosaic: npt.NDArray[np.uint16], row0: int, plan: _Plan) -> npt.NDArray
     return out
 
 
-def rows_of(frame: Frame, first: int, end: int) -> npt.NDArray[np.uint16]:
-    """Rows of a frame as the kernels are compiled for: writable, one row after the other."""
-    mosaic = frame.mosaic(first, end)
+def rows_of(
+    frame: Frame, first: int, end: int, defects: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.uint16]:
+    """Rows of a frame as the kernels are compiled for: Bayer, writable, one row after the other.
+
+    ``defects`` are mended in a quad-Bayer mosaic, before it becomes a Bayer one.
+    """
+    if not is_quad(frame.meta.cfa):
+        return _writable(frame.mosaic(first, end))
+    height, (begin, stop) = frame.height, (first // 4 * 4, -(-end // 4) * 4)
+    check_size(height, frame.width)
+    low, high = rows_needed(begin, stop, height)
+    out = np.empty((stop - begin, frame.width), np.uint16)
+    part = frame.mosaic(low, high)
+    if defects is not None and defects.size:
+        part = part.copy()
+        mend(part, low, defects)
+    part = _writable(part)
+    remosaic_rows(part, low, height, begin, frame.meta.white_level, out)
+    return out[first - begin : end - begin]
+
+
+def _writable(mosaic: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     return mosaic if mosaic.flags.writeable else mosaic.copy()
+
+
+def _mended(frame: Frame, plan: _Plan, first: int, end: int) -> npt.NDArray[np.uint16]:
+    if is_quad(frame.meta.cfa):
+        return rows_of(frame, first, end, plan.defects)
+    return _mend(rows_of(frame, first, end), first, plan)
+
+
+def rows_beyond(meta: FrameMeta) -> int:
+    """Rows after the last one that `rows_of` needs."""
+    return MARGIN + 3 if is_quad(meta.cfa) else 0
 
 
 def _develop_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     row0 = max(first - _kernel.BORDER, 0)
     end = min(first + out.shape[0] + _kernel.BORDER, frame.height)
-    mosaic = _mend(rows_of(frame, row0, end), row0, plan)
+    mosaic = _mended(frame, plan, row0, end)
     _kernel.develop_rows(
         mosaic, row0, (frame.height, frame.width), plan.levels.phase, plan.levels.black,
         plan.levels.gain, plan.shade, plan.matrix, plan.curve, plan.sharpen, plan.core,
@@ -350,8 +391,7 @@ def _denoised_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
         low = max(first + top - _denoise.REACH - 1, 0)
         high = min(first + end + _denoise.REACH + 1, frame.height)
         row0 = max(low - _kernel.BORDER, 0)
-        mosaic = rows_of(frame, row0, min(high + _kernel.BORDER, frame.height))
-        mosaic = _mend(mosaic, row0, plan)
+        mosaic = _mended(frame, plan, row0, min(high + _kernel.BORDER, frame.height))
         colours = np.empty((high - low, frame.width, 3), np.float32)
         _kernel.demosaic_rows(
             mosaic, row0, size, plan.levels.phase, plan.levels.black, plan.levels.gain,
@@ -370,14 +410,15 @@ def _denoised_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
 def _half_band(frame: Frame, plan: _Plan, first: int, out: Picture) -> None:
     height = frame.height // 2
     low, high = max(first - _quads.BORDER, 0), min(first + out.shape[0] + _quads.BORDER, height)
-    mosaic = rows_of(frame, 2 * low, 2 * high)
+    mosaic = rows_of(frame, 2 * low, 2 * high, plan.defects)
     y, x = plan.levels.phase
     order = np.ix_([y, 1 - y], [x, 1 - x])
     _quads.quad_rows(
         mosaic, low, height, plan.levels.phase,
         np.ascontiguousarray(plan.levels.black[order]),
         np.ascontiguousarray(plan.levels.gain[order]),
-        np.ones(3, np.float32), plan.matrix, _bytes(plan.curve), first, out, False,
+        np.ones(3, np.float32), plan.matrix, _bytes(plan.curve),
+        np.float32(frame.meta.centroid_shift), first, out, False,
         np.zeros((1, 1, 6)), np.zeros(1, np.int64),
     )  # fmt: skip
 
@@ -444,7 +485,9 @@ def _run(
             sink(first, rgb)
 
     factor = 2 if params.scale == "half" else 1
-    border = _kernel.BORDER + (_denoise.REACH + 1 if params.denoise else 0)
+    border = (
+        rows_beyond(frame.meta) + _kernel.BORDER + (_denoise.REACH + 1 if params.denoise else 0)
+    )
     _each_band(frame, frame.height // factor, lambda end: factor * end + border, work, progress)
 
 
@@ -470,7 +513,7 @@ def develop(
 
     Parameters
     ----------
-    frame : Bayer, any phase; at least 32 pixels a side
+    frame : Bayer, any phase, or quad-Bayer; at least 32 pixels a side
     params : how; by default a pleasant photograph
     calibration : of the unit that took it; else the colour matrix of the metadata is used
     progress : called in the calling thread with the finished part, 0..1; what it raises cancels
@@ -479,7 +522,7 @@ def develop(
 
     Raises
     ------
-    SettingError : parameters out of range, a CFA that is not Bayer, impossible levels
+    SettingError : parameters out of range, a CFA that is neither, impossible levels
     DetachedError : no more rows will come
     """
     params = params or Develop()

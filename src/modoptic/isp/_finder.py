@@ -16,7 +16,7 @@ from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _kernel, _quads
 from modoptic.isp._color import camera_to_srgb
-from modoptic.isp._develop import NO_COLOURS, NO_SHADE, levels, red_position, rows_of
+from modoptic.isp._develop import NO_COLOURS, NO_SHADE, levels, red_position, rows_beyond, rows_of
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 
 __all__ = [
@@ -131,6 +131,7 @@ class FinderKernel:
         if self.width < _quads.ZONE_COLUMNS or self.height < _quads.ZONE_ROWS:
             raise SettingError("finder frame", (meta.width, meta.height), "at least 64 x 48")
         self._red = red_position(meta.cfa)
+        self._shift = np.float32(meta.centroid_shift)
         self._black, self._gain = quad_levels(meta)
         self._pictures = [np.empty((self.height, self.width, 3), np.uint8) for _ in range(2)]
         self._turn = 0
@@ -139,8 +140,8 @@ class FinderKernel:
         """Whether frames with ``meta`` can be given to this kernel."""
         mine = self.meta
         return (
-            (meta.width, meta.height, meta.pixel_format, meta.cfa)
-            == (mine.width, mine.height, mine.pixel_format, mine.cfa)
+            (meta.width, meta.height, meta.pixel_format, meta.cfa, meta.centroid_shift)
+            == (mine.width, mine.height, mine.pixel_format, mine.cfa, mine.centroid_shift)
         ) and (meta.black_level, meta.white_level) == (mine.black_level, mine.white_level)
 
     def process(
@@ -172,7 +173,7 @@ class FinderKernel:
             low, mosaic = quad_mosaic(frame, first, end, self.height)
             _quads.quad_rows(
                 mosaic, low, self.height, self._red, self._black, self._gain, balance, matrix,
-                curve, first, rgb[first:end], True, part_sums, part_histogram,
+                curve, self._shift, first, rgb[first:end], True, part_sums, part_histogram,
             )  # fmt: skip
             if sink is not None:
                 sink(first, rgb[first:end])
@@ -182,7 +183,7 @@ class FinderKernel:
         parts = []
         try:
             for first, end in bands.bands(self.height, STRIP_ROWS):
-                frame.wait_rows(2 * (end + _quads.BORDER), 5.0)
+                frame.wait_rows(2 * (end + _quads.BORDER) + rows_beyond(frame.meta), 5.0)
                 parts.append(pool.submit(strip, first, end))
             for part in parts:
                 part_sums, part_histogram = part.result()
@@ -267,7 +268,7 @@ def loupe(
     border = 16
     x0, x1 = max(left - border, 0), min(right + border, frame.width)
     y0, y1 = max(top - border, 0), min(bottom + border, frame.height)
-    part = np.require(frame.mosaic(y0, y1)[:, x0:x1], requirements=["C", "W"])
+    part = np.require(rows_of(frame, y0, y1)[:, x0:x1], requirements=["C", "W"])
     plan = levels(frame.meta, look.neutral)
     curve = tone_curve(look.tone, look.exposure_ev, _kernel.CURVE_SIZE, 255 * _kernel.CODE)
     matrix = np.array(look.matrix, np.float32)

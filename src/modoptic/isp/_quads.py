@@ -1,7 +1,8 @@
 """The finder's kernel: each 2 x 2 quad of the mosaic becomes one pixel, and statistics with it.
 
 Green is the mean of the quad's two greens, which lies in the middle of the quad; red and blue are
-interpolated to the same point (weights 9, 3, 3, 1 sixteenths), so that edges show no colour.
+interpolated to the same point (weights 9, 3, 3, 1 sixteenths where pixels lie evenly), so that
+edges show no colour.
 """
 
 # pyright: reportMissingParameterType=false, reportUnknownParameterType=false
@@ -67,15 +68,19 @@ def _quad_row(mosaic, at, red, black, gain, scratch, planes):
 
 
 @_jit
-def _register(here, beside, step, balance, out):
-    """Red or blue moved to the middle of its quad and balanced, at most 1."""
+def _register(here, beside, step, balance, away, out):
+    """Red or blue moved to the middle of its quad and balanced, at most 1.
+
+    It lies ``away`` from there along each axis, in quads.
+    """
     n = out.size
-    near, far, one = np.float32(0.75) * balance, np.float32(0.25) * balance, np.float32(1)
+    rest, one = np.float32(1) - away, np.float32(1)
+    near, far = rest * balance, away * balance
     h0, h1, b0, b1 = here[1:], here[1 + step :], beside[1:], beside[1 + step :]
     for k in range(n):
         v0 = near * h0[k] + far * b0[k]
         v1 = near * h1[k] + far * b1[k]
-        out[k] = min(np.float32(0.75) * v0 + np.float32(0.25) * v1, one)
+        out[k] = min(rest * v0 + away * v1, one)
 
 
 @_jit
@@ -91,7 +96,8 @@ def _detail(above, here, below, part, r, b):
 
     Along an axis its weights have a variance of 3/4 of a photosite squared, those of the mean of
     the two greens 1/4; a blur of the quads by 1, 14, 1 sixteenths makes up for the difference.
-    Without it thin lines are coloured. ``part`` is 1/16, times the balance of green.
+    Without it thin lines are coloured. ``part`` is 1/16, times the balance of green;
+    less where pixels lie nearer to the middle of their quad.
     """
     four = np.float32(4)
     left, middle, right, up, down = here, here[1:], here[2:], above[1:], below[1:]
@@ -185,6 +191,7 @@ def quad_rows(
     balance,
     matrix,
     curve,
+    shift,
     first,
     out,
     statistics,
@@ -203,6 +210,7 @@ def quad_rows(
     balance : float32 (3,), white balance gains
     matrix : float32 (3, 3), balanced camera RGB, exposed, to linear sRGB
     curve : uint8 (n,), linear 0..1 to sRGB
+    shift : float32, see `FrameMeta.centroid_shift`
     out : uint8 (rows, width // 2, 3)
     statistics : take every second quad row into ``sums`` and ``histogram``
     sums : float64 (`ZONE_ROWS`, `ZONE_COLUMNS`, 6): red, green, blue, squared green steps, quads
@@ -214,6 +222,9 @@ def quad_rows(
     balanced = np.zeros((3, n), np.float32)
     place = np.zeros(n, np.int32)
     down, right = 1 - 2 * red[0], 1 - 2 * red[1]
+    # of a pixel from the middle of its quad, in quads
+    away = np.float32(0.25) - np.float32(0.5) * shift
+    spare = np.float32(0.125) * away * (np.float32(4) - np.float32(8) * away)
     ready = first - 2
     for y in range(first, first + out.shape[0]):
         while ready < y + 1:
@@ -223,15 +234,13 @@ def quad_rows(
         here = planes[y & 3]
         beside_red = planes[min(max(y + down, 0), height - 1) & 3]
         beside_blue = planes[min(max(y - down, 0), height - 1) & 3]
-        _register(here[0], beside_red[0], right, balance[0], balanced[0])
+        _register(here[0], beside_red[0], right, balance[0], away, balanced[0])
         _scale(here[1, 1:], balance[1], balanced[1])
-        _register(here[2], beside_blue[2], -right, balance[2], balanced[2])
+        _register(here[2], beside_blue[2], -right, balance[2], away, balanced[2])
         if statistics and y & 1 == 0:
             _zone_row(here, sums[y * ZONE_ROWS // height], histogram, balanced, place)
         above, below = planes[max(y - 1, 0) & 3], planes[min(y + 1, height - 1) & 3]
-        _detail(
-            above[1], here[1], below[1], np.float32(0.0625) * balance[1], balanced[0], balanced[2]
-        )
+        _detail(above[1], here[1], below[1], spare * balance[1], balanced[0], balanced[2])
         _whiten(balanced[0], balanced[1], balanced[2])
         _show(
             balanced[0],

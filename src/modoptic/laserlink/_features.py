@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from modoptic import pixels
+from modoptic import pixels, quad
 from modoptic.errors import SettingError
 from modoptic.source import CameraInfo
 
@@ -162,7 +162,12 @@ def features_of(info: CameraInfo) -> tuple[Feature, ...]:
 
 def _formats(info: CameraInfo) -> tuple[str, ...]:
     try:
-        return tuple(pixels.bayer_format(info.cfa, bits, packed=True).name for bits in info.bits)
+        native = [quad.QUAD for mode in info.readouts if mode.name == "native"]
+        return tuple(
+            pixels.bayer_format(cfa, bits, packed=True).name
+            for cfa in (info.cfa, *native)
+            for bits in info.bits
+        )
     except SettingError:
         return ()  # not of a pattern that PFNC has a name for
 

@@ -138,15 +138,18 @@ class ExactView:
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
-        self._dense = 2 if grid.binning >= _DENSE_FROM else 1
+        self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
+        self._period = n = len(grid.cfa)
         self._patterns = [
-            [np.roll(self._channels, (-i, -j), (0, 1)).copy() for j in range(2)] for i in range(2)
+            [np.roll(self._channels, (-i, -j), (0, 1)).copy() for j in range(n)] for i in range(n)
         ]
         self._kinds = tuple(
-            Kind(int(self._channels[i, j]), off_x[j], off_y[i]) for i in range(2) for j in range(2)
+            Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
+            for i in range(n)
+            for j in range(n)
         )
         lens_m = self.thin.image_distance_m
         self._spill = max(
@@ -172,12 +175,12 @@ class ExactView:
         (i0, i1), (j0, j1) = tile.rows, tile.columns
         light = np.zeros((i1 - i0, j1 - j0), np.float32)
         passing = np.ones((i1 - i0, j1 - j0), np.float32)
-        pattern = self._patterns[i0 & 1][j0 & 1]
+        pattern = self._patterns[i0 % self._period][j0 % self._period]
         for source in reversed(self._sources):
             if isinstance(source, list):
                 for stamp in source:
                     _kernels.stamp_mosaic(
-                        stamp.values, stamp.row - i0, stamp.column - j0, 2 * (i0 & 1) + (j0 & 1),
+                        stamp.values, stamp.row - i0, stamp.column - j0, i0, j0, self._period,
                         light, passing,
                     )  # fmt: skip
                 continue
@@ -286,8 +289,10 @@ class ExactView:
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:
-            r, c = tile.rows[0] & 1, tile.columns[0] & 1
-            kinds = tuple(self._kinds[k ^ (2 * r + c)] for k in range(4))
+            n, (r, c) = self._period, (tile.rows[0], tile.columns[0])
+            kinds = tuple(
+                self._kinds[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
+            )
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
         size = dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin
@@ -301,7 +306,7 @@ class ExactView:
             return False
         opaque = bool(image[3].min() >= 1.0 - 1e-6)
         if level == 0:
-            parts = 2 * dense
+            parts = self._period * dense
             split = np.empty((parts, 4, image.shape[1], -(-image.shape[2] // parts)), np.float32)
             _kernels.split_columns(image, split)
             rest = cast(float, _kernels.convolve_under_mosaic(
@@ -381,7 +386,7 @@ class ExactView:
 
 
 class _Stamp(NamedTuple):
-    """A lamp on the samples: its values (4, n, n) for each kind from (row, column) on."""
+    """A lamp on the samples: its values (kinds, n, n) for each kind from (row, column) on."""
 
     row: int
     column: int

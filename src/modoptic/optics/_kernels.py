@@ -280,18 +280,20 @@ def convolve_under_mosaic(
 ) -> float:
     """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
 
-    ``split`` (2 n, 4, rows, columns) is the layer by `split_columns`; n of its points make the
-    distance of two samples. It is larger than the part by ``margin`` points on each side. Row i of
-    the part, which begins at (top, left) of the tile, takes ``kernels[which[i]]`` (4, k, k), of
-    which the middle out to ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers
-    all. Returns the largest share of light left in the part.
+    ``pattern`` (p, p) has the channels of the tile's first samples. ``split`` (p n, 4, rows,
+    columns) is the layer by `split_columns`; n of its points make the distance of two samples. It
+    is larger than the part by ``margin`` points on each side. Row i of the part, which begins at
+    (top, left) of the tile, takes ``kernels[which[i]]`` (p p, k, k), of which the middle out to
+    ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers all. Returns the largest
+    share of light left in the part.
     """
-    half = (width + 1) // 2 + 1
+    period = pattern.shape[0]
+    half = width // period + 2
     sums = np.empty(half, np.float32)
     cover = np.empty(half, np.float32)
     middle = kernels.shape[2] // 2
     parts = split.shape[0]
-    dense = parts // 2
+    dense = parts // period
     most = np.float32(0.0)
     for i in range(which.size):
         rest = passing[top + i]
@@ -305,13 +307,13 @@ def convolve_under_mosaic(
         target = light[top + i]
         n = which[i]
         r = reaches[n]
-        for side in range(2):
-            begin = first + ((first + left + side) & 1)
-            count = (last - begin) // 2 + 1
+        for side in range(period):
+            begin = first + (side - first - left) % period
+            count = (last - begin) // period + 1
             if begin > last:
                 continue
-            kind = 2 * ((top + i) & 1) + side
-            c = pattern[(top + i) & 1, side]
+            kind = period * ((top + i) % period) + side
+            c = pattern[(top + i) % period, side]
             sums[:count] = np.float32(0.0)
             cover[:count] = np.float32(0.0)
             for plane in range(1 if opaque else 2):
@@ -341,7 +343,7 @@ def convolve_under_mosaic(
                             into[j] += t0 * s0[j]
                         x += 1
             for j in range(count):
-                at = left + begin + 2 * j
+                at = left + begin + period * j
                 through = rest[at]
                 if opaque:
                     target[at] += through * max(sums[j], np.float32(0.0))
@@ -423,7 +425,7 @@ def under_mosaic(
     """Lay ``layer`` of `convolve_planes` under what is there, each sample in its own colour.
 
     Sample (top + i, left + j) of the tile lies ``row_part[i]`` beyond row ``rows[i]`` of the layer,
-    likewise for columns; ``pattern`` (2, 2) has the channels of the tile's first samples. ``light``
+    likewise for columns; ``pattern`` (p, p) has the channels of the tile's first samples. ``light``
     (h, w) gathers, ``passing`` (h, w) is the share that passes what is in front. Returns the
     largest share left in the part touched.
     """
@@ -431,10 +433,13 @@ def under_mosaic(
     wide = layer.shape[2]
     line = np.empty((4, wide), np.float32)
     most = np.float32(0.0)
+    last = pattern.shape[0] - 1
     for i in range(rows.size):
         y, part = rows[i], row_part[i]
-        c0 = pattern[(top + i) & 1, left & 1]
-        c1 = pattern[(top + i) & 1, (left + 1) & 1]
+        colors = pattern[(top + i) & last]
+        c0 = c1 = colors[0]
+        for k in range(last + 1):
+            c1 = colors[k] if colors[k] != c0 else c1
         y1 = y + 1 if part > 0.0 else y
         for j in range(wide):
             line[0, j] = layer[c0, y, j] + part * (layer[c0, y1, j] - layer[c0, y, j])
@@ -446,7 +451,8 @@ def under_mosaic(
         for j in range(width):
             x, t = columns[j], column_part[j]
             x1 = x + 1 if t > 0.0 else x
-            p, a = line[j & 1], line[2 + (j & 1)]
+            k = 0 if colors[(left + j) & last] == c0 else 1
+            p, a = line[k], line[2 + k]
             share = max(a[x] + t * (a[x1] - a[x]), np.float32(0.0))
             value = max(p[x] + t * (p[x1] - p[x]), np.float32(0.0))
             if share > np.float32(1.0):
@@ -465,18 +471,21 @@ def stamp_mosaic(
     stamp: FloatArray,
     row: int,
     column: int,
-    parity: int,
+    first: int,
+    left: int,
+    period: int,
     light: FloatArray,
     passing: FloatArray,
 ) -> None:
-    """Add ``stamp`` (4, n, n), a plane for each kind of sample; its first tap is at (row, column).
+    """Add ``stamp`` (kinds, n, n), a plane for each kind; its first tap is at (row, column).
 
-    ``parity`` 2 a + b is that of the tile's first row and column.
+    The tile's first sample is that of row ``first`` and column ``left`` of the mosaic, whose
+    ``period`` x ``period`` samples are a kind each.
     """
     size = stamp.shape[1]
     for i in range(max(row, 0), min(row + size, light.shape[0])):
         for j in range(max(column, 0), min(column + size, light.shape[1])):
-            kind = 2 * ((i + (parity >> 1)) & 1) + ((j + parity) & 1)
+            kind = period * ((i + first) % period) + (j + left) % period
             value = stamp[kind, i - row, j - column]
             light[i, j] += passing[i, j] * max(value, np.float32(0.0))
 
@@ -583,12 +592,13 @@ def _weighed(
     row: FloatArray, x: FloatArray, yy: float, table: FloatArray, per: float, colors: IntArray,
     out: FloatArray,
 ) -> None:  # fmt: skip
-    """``row`` times ``table`` (3, n) at each sample's place, of its channel ``colors`` (2,)."""
+    """``row`` times ``table`` (3, n) at each sample's place, of its channel ``colors`` (n,)."""
     last = table.shape[1] - 2
+    turn = colors.size - 1
     for j in range(row.size):
         at = (x[j] * x[j] + yy) * per
         k = min(int(at), last)
-        c = colors[j & 1]
+        c = colors[j & turn]
         out[j] = row[j] * (table[c, k] + (at - k) * (table[c, k + 1] - table[c, k]))
 
 
@@ -606,17 +616,18 @@ def expose_mosaic(
     """
     quarter = np.float32(0.25)
     height, width = light.shape
+    turn = pattern.shape[0] - 1
     given = np.empty((3, width), np.float32)
     kept = np.empty(width, np.float32)
-    _weighed(above, x, y[0] * y[0], table[1], per, pattern[(first - 1) & 1], given[0])
-    _weighed(light[0], x, y[1] * y[1], table[1], per, pattern[first & 1], given[1])
+    _weighed(above, x, y[0] * y[0], table[1], per, pattern[(first - 1) & turn], given[0])
+    _weighed(light[0], x, y[1] * y[1], table[1], per, pattern[first & turn], given[1])
     for i in range(height):
         yy = y[i + 2] * y[i + 2]
         following = light[i + 1] if i + 1 < height else below
         up, here, down = given[i % 3], given[(i + 1) % 3], given[(i + 2) % 3]
-        _weighed(following, x, yy, table[1], per, pattern[(first + i + 1) & 1], down)
+        _weighed(following, x, yy, table[1], per, pattern[(first + i + 1) & turn], down)
         yy = y[i + 1] * y[i + 1]
-        _weighed(light[i], x, yy, table[0], per, pattern[(first + i) & 1], kept)
+        _weighed(light[i], x, yy, table[0], per, pattern[(first + i) & turn], kept)
         row = light[i]
         for j in range(1, width - 1):
             row[j] = kept[j] + quarter * (up[j] + down[j] + here[j - 1] + here[j + 1])

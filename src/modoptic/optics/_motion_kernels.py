@@ -29,7 +29,7 @@ class Instants(NamedTuple):
     first: float
     rows: float
     step: float
-    count: int
+    number: int
 
 
 class Place(NamedTuple):
@@ -65,7 +65,7 @@ def _path(
     i = min(max(int(y), 0), shifts.shape[1] - 2)
     j = min(max(int(x), 0), shifts.shape[2] - 2)
     p, q = y - i, x - j
-    for k in range(when.count):
+    for k in range(when.number):
         at = when.first + row * when.rows + k * when.step
         t = min(max(int(at), 0), last)
         u = at - t
@@ -120,12 +120,13 @@ def move_mosaic(
     falls on it, in its steps, as are ``offsets`` (2, 2): by how much samples of even and odd
     columns and rows lie off it. ``weights``: of the samples about a place, see `interpolation`.
     """
-    side, half, fine = place.side, place.side // 2, place.fine
-    phases = 2 * fine
+    period = pattern.shape[0]
+    side, half, fine = place.side, place.side // period, place.fine
+    phases = period * fine
     reach = weights.shape[1] // 2 - 1
     least = min(offsets[0].min(), offsets[1].min())
     most = max(offsets[0].max(), offsets[1].max())
-    path = np.empty((when.count, 2), np.float64)
+    path = np.empty((when.number, 2), np.float64)
     total = np.empty((half, half), np.float32)
     for top in range(place.first, place.end, side):
         rows = min(side, place.end - top)
@@ -149,12 +150,14 @@ def move_mosaic(
                         root = np.float32(line[j])
                         patch[c, b % phases, a, b // phases] = root * root * scale
             taps = np.empty((down, across), np.float32)
-            for parity in range(4):
-                pi, pj = parity >> 1, parity & 1
+            for parity in range(period * period):
+                pi, pj = parity // period, parity % period
                 if parity == 0 or least != 0.0 or most != 0.0:
-                    _taps(path, x0 - offsets[0, pj], y0 - offsets[1, pi], weights, taps)
-                m, n = (rows - pi + 1) // 2, (columns - pj + 1) // 2
-                of = patch[pattern[(top + pi) & 1, (left + pj) & 1]]
+                    off_x, off_y = offsets[0, pj & 1], offsets[1, pi & 1]
+                    _taps(path, x0 - off_x, y0 - off_y, weights, taps)
+                m = (rows - pi + period - 1) // period
+                n = (columns - pj + period - 1) // period
+                of = patch[pattern[(top + pi) % period, (left + pj) % period]]
                 total[:m, :n] = np.float32(0)
                 for a in range(down):
                     for b in range(across):
@@ -168,9 +171,9 @@ def move_mosaic(
                             for j in range(n):
                                 to[j] += w * line[skip + j]
                 for i in range(m):
-                    to = out[top + pi + 2 * i]
+                    to = out[top + pi + period * i]
                     for j in range(n):
-                        to[left + pj + 2 * j] = max(total[i, j], np.float32(0))
+                        to[left + pj + period * j] = max(total[i, j], np.float32(0))
 
 
 @_jit
@@ -182,7 +185,7 @@ def move_color(
     side = place.side
     reach = weights.shape[1] // 2 - 1
     _, height, width = light.shape
-    path = np.empty((when.count, 2), np.float64)
+    path = np.empty((when.number, 2), np.float64)
     for top in range(place.first, place.end, side):
         rows = min(side, place.end - top)
         middle = top + 0.5 * (side - 1)

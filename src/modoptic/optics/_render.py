@@ -377,7 +377,7 @@ def warm_layers() -> Iterator[str]:
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]
     _kernels.add_lamps(*lamp, part, part, light, passing, 1.0)
-    _kernels.stamp_mosaic(taps[0], 0, 0, 0, light[0], passing)
+    _kernels.stamp_mosaic(taps[0], 0, 0, 0, 0, 2, light[0], passing)
     table = np.ones((2, 3, 4), np.float32)
     _kernels.expose_mosaic(
         light[0], part, part, part, np.zeros(4, np.float32), table, 1.0, pattern, 0

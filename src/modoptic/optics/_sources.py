@@ -140,16 +140,21 @@ class SampleGrid:
     area_um2: float
     """Area that collects light in a sample."""
     cfa: tuple[str, ...] = ("RG", "GB")
-    """Colours of the samples, row by row, 2 x 2."""
+    """Colours of the samples, row by row, 2 x 2 or 4 x 4; of two colours at most in a row."""
     binning: int = 1
     """A sample is the sum of so many by so many photosites of one colour, two apart."""
+    points: int = 0
+    """Along each axis of a sample, at which what is sharp is evaluated; 0: as `binning` asks."""
 
     def __post_init__(self) -> None:
         for axis in (self.x_um, self.y_um):
             if axis.ndim != 1 or axis.size < 2 or not (np.diff(axis) > 0).all():
                 raise SettingError("sample grid", axis.shape, "at least 2 rising positions an axis")
-        if len(self.cfa) != 2 or any(len(row) != 2 or set(row) - set("RGB") for row in self.cfa):
-            raise SettingError("CFA", self.cfa, "2 x 2 of R, G and B")
+        n = len(self.cfa)
+        if n not in (2, 4) or any(len(row) != n or set(row) - set("RGB") for row in self.cfa):
+            raise SettingError("CFA", self.cfa, "2 x 2 or 4 x 4 of R, G and B")
+        if any(len(set(row)) > 2 for row in self.cfa):
+            raise SettingError("CFA", self.cfa, "at most two colours in a row")
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from modoptic import bands, pixels
 from modoptic.calibration import Calibration, check_calibration
 from modoptic.errors import ModopticError, RawFileError
 from modoptic.frame import Frame, FrameMeta, NoiseModel, Settings, check_meta, decode_meta
+from modoptic.quad import QUAD, is_quad
 from modoptic.rawfile import _codecs, _color
 from modoptic.rawfile._file import RawFile, bits_for, check_size, frame_of
 from modoptic.rawfile._unpack import unpack_rows
@@ -323,7 +324,7 @@ class _Crop:
 
 
 def _crop(raw: Entries, picture: _Picture) -> _Crop:
-    """The default crop of the active area, even in size."""
+    """The default crop of the active area, whole cells of the pattern in size."""
     top, left, bottom, right = _active_area(raw, picture.height, picture.width)
     height, width = bottom - top, right - left
     x = y = 0
@@ -334,7 +335,8 @@ def _crop(raw: Entries, picture: _Picture) -> _Crop:
         if not (0 <= x < x + wide <= width and 0 <= y < y + tall <= height):
             raise ValueError("default crop outside of the active area")
         width, height = wide, tall
-    top, left, width, height = top + y, left + x, width & ~1, height & ~1
+    cell = 4 if _integer(raw, Tag.CFA_REPEAT_PATTERN_DIM, 2) == 4 else 2
+    top, left, width, height = top + y, left + x, width // cell * cell, height // cell * cell
     if width < 4 or height < 4:
         raise ValueError("default crop smaller than 4 x 4")
     return _Crop(slice(top, top + height), slice(left, left + width), y, x)
@@ -349,21 +351,23 @@ def _rolled(cells: list[Any], rows: int, columns: int, y: int, x: int) -> list[A
     ]
 
 
-def _pattern(raw: Entries) -> str:
-    """Colours of the 2 x 2 pattern in reading order."""
+def _pattern(raw: Entries) -> tuple[str, int]:
+    """Colours of the pattern in reading order, and its side: 2, or 4 of a quad-Bayer mosaic."""
     dims = tuple(_numbers(raw, Tag.CFA_REPEAT_PATTERN_DIM, (2, 2)))
     entry = raw.get(Tag.CFA_PATTERN)
     planes = raw.get(Tag.CFA_PLANE_COLOR)
-    if dims != (2, 2) or entry is None or entry.count != 4:
-        raise ValueError("its colour pattern is not a 2 x 2 Bayer pattern")
+    side = int(dims[0]) if dims in ((2, 2), (4, 4)) else 0
+    if not side or entry is None or entry.count != side * side:
+        raise ValueError("its colour pattern is neither a 2 x 2 Bayer pattern nor quad-Bayer")
     if planes is not None and planes.numbers != (0, 1, 2):
         raise ValueError("its colours are not red, green and blue")
     if _integer(raw, Tag.CFA_LAYOUT, 1) != 1:
         raise ValueError("its photosites do not lie in a rectangular grid")
     pattern = "".join("RGB"[int(code)] for code in entry.numbers)
-    if pattern not in _BAYER:
-        raise ValueError(f"colour pattern {pattern}; expected one of {', '.join(_BAYER)}")
-    return pattern
+    known = _BAYER if side == 2 else ("".join(QUAD),)
+    if pattern not in known:
+        raise ValueError(f"colour pattern {pattern}; expected one of {', '.join(known)}")
+    return pattern, side
 
 
 def _black(raw: Entries) -> tuple[int, int, list[float]]:
@@ -384,7 +388,10 @@ def _meta(
     crop: _Crop,
 ) -> tuple[FrameMeta, Calibration | None]:
     """What a file of another maker says, in our terms."""
-    cfa = "".join(_rolled(list(_pattern(raw)), 2, 2, crop.y, crop.x))
+    pattern, side = _pattern(raw)
+    cfa = "".join(_rolled(list(pattern), side, side, crop.y, crop.x))
+    if side == 4 and cfa != pattern:
+        raise ValueError("its default crop does not begin with a whole cell of 4 x 4 photosites")
     rows, columns, levels = _black(raw)
     # one value for each photosite of the 2 x 2 pattern; of larger patterns the mean
     wide = np.tile(np.array(levels).reshape(rows, columns), (2, 2))
@@ -418,8 +425,9 @@ def _meta(
         iso=exif.get("PhotographicSensitivity", 0.0),
         focal_length_mm=exif.get("FocalLength", 0.0),
         focal_length_35mm=exif.get("FocalLengthIn35mmFilm", 0.0),
-        cfa=(cfa[:2], cfa[2:]),
-        black_level=black if len(set(black)) > 1 else black[:1],
+        cfa=tuple(cfa[k : k + side] for k in range(0, side * side, side)),
+        # of a quad-Bayer mosaic one value for all
+        black_level=black if side == 2 and len(set(black)) > 1 else (sum(black) / len(black),),
         white_level=white,
         noise=NoiseModel(scale=pair[0], offset=pair[1])
         if len(pair) == 2 and all(0 <= v <= 1000 for v in pair)
@@ -457,7 +465,7 @@ def _own(
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, ModopticError):
         return None
     fits = (meta.width, meta.height) == (picture.width, picture.height)
-    if not (fits and "".join(meta.cfa) in _BAYER):
+    if not (fits and ("".join(meta.cfa) in _BAYER or is_quad(meta.cfa))):
         return None
     # people turn pictures with other programs, which know the tag alone
     turned = _integer(main, Tag.ORIENTATION, meta.orientation)

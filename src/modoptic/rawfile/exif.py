@@ -13,6 +13,8 @@ from fractions import Fraction
 from modoptic.frame import FrameMeta
 from modoptic.rawfile.tiff import Directory, Field, Tag, Type
 
+REMOSAICED = b"Remosaiced in the camera: quad-Bayer to Bayer"
+
 __all__ = ["camera_fields", "exif_fields", "unique_id"]
 
 
@@ -47,6 +49,9 @@ def exif_fields(meta: FrameMeta) -> Directory:
         Tag.EXIF_VERSION: Field(Type.UNDEFINED, b"0232"),
         Tag.IMAGE_UNIQUE_ID: ascii_field(unique_id(meta).hex()),
     }
+    if meta.remosaiced:
+        # the character code comes first (CIPA DC-008, 4.6.5)
+        fields[Tag.USER_COMMENT] = Field(Type.UNDEFINED, b"ASCII\0\0\0" + REMOSAICED)
     if settings.exposure_s > 0:
         exposure = Fraction(settings.exposure_s)
         fields[Tag.EXPOSURE_TIME] = Field(Type.RATIONAL, [_as_engraved(exposure)])

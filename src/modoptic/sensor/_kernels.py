@@ -399,6 +399,7 @@ def read_preview(
     planes: npt.NDArray[np.int64],
     factors: FloatArray,
     side: int,
+    shift: float,
     place: Place,
     model: Model,
     fixed: Fixed,
@@ -407,8 +408,9 @@ def read_preview(
     """Rows of a mosaic from ``light`` (3, h, w), whose samples lie in the middle of cells.
 
     A cell is ``side`` x ``side`` pixels, 2 or 4; each pixel sees the light of its own place,
-    between four samples: one of the whole cell would shift red against blue. ``planes`` (2, 2) and
-    ``factors`` (2, 2): channel and electrons per unit of light by position; ``out`` (rows, row
+    between four samples: one of the whole cell would shift red against blue. Even pixels lie
+    ``shift`` pixels right of and below an even lattice, odd ones left and above. ``planes`` (2, 2)
+    and ``factors`` (2, 2): channel and electrons per unit of light by position; ``out`` (rows, row
     bytes).
     """
     cells = light.shape[2]
@@ -416,9 +418,10 @@ def read_preview(
     skip, row, values, work, bits = _scratch(width, place.x)
     charge = row[skip:]
     left, right = np.empty(cells + 2, np.float32), np.empty(cells + 2, np.float32)
-    eighth, quarter, three = np.float32(0.125), np.float32(0.25), np.float32(0.375)
+    inner, outer = np.float32(0.125 + shift / 4), np.float32(0.375 - shift / 4)
+    quarter = np.float32(0.25 - shift / 2)
     for y in range(place.first, place.end):
-        at = (y + 0.5) / side - 0.5
+        at = (y + 0.5 + (shift if y & 1 == 0 else -shift)) / side - 0.5
         above = math.floor(at)
         part = at - above
         below = min(above + 1, light.shape[1] - 1)
@@ -431,15 +434,26 @@ def read_preview(
         if side == 4:
             behind, ahead = right, left[2:]
             for i in range(cells):
-                charge[4 * i] = here[i] + three * (before[i] - here[i])
-                charge[4 * i + 1] = there[i] + eighth * (behind[i] - there[i])
-                charge[4 * i + 2] = here[i] + eighth * (ahead[i] - here[i])
-                charge[4 * i + 3] = there[i] + three * (after[i] - there[i])
+                charge[4 * i] = here[i] + outer * (before[i] - here[i])
+                charge[4 * i + 1] = there[i] + inner * (behind[i] - there[i])
+                charge[4 * i + 2] = here[i] + inner * (ahead[i] - here[i])
+                charge[4 * i + 3] = there[i] + outer * (after[i] - there[i])
         else:
             for i in range(cells):
                 charge[2 * i] = here[i] + quarter * (before[i] - here[i])
                 charge[2 * i + 1] = there[i] + quarter * (after[i] - there[i])
         _finish(row, skip, width, y, place, model, fixed, work, bits, values, out)
+
+
+@_jit
+def _along(factors: FloatArray, width: int) -> FloatArray:
+    """Rows of factors that repeat, (n, width)."""
+    count = factors.shape[0]
+    out = np.empty((count, width), np.float32)
+    for y in range(count):
+        for i in range(width):
+            out[y, i] = factors[y, i % count]
+    return out
 
 
 @_jit
@@ -451,17 +465,19 @@ def read_map(
     fixed: Fixed,
     out: UInt8Array,
 ) -> None:
-    """Rows of a mosaic from ``light`` (h, w) in electrons a second, one value a photosite."""
-    half = light.shape[1] // 2
-    skip, row, values, work, bits = _scratch(2 * half, place.x)
+    """Rows of a mosaic from ``light`` (h, w) in electrons a second, one value a photosite.
+
+    ``factors`` (n, n) repeat over the mosaic.
+    """
+    width = light.shape[1]
+    skip, row, values, work, bits = _scratch(width, place.x)
     charge = row[skip:]
+    along = _along(factors, width)
     for y in range(place.first, place.end):
-        p, q = factors[y & 1, 0], factors[y & 1, 1]
-        line = light[y]
-        for i in range(half):
-            charge[2 * i] = line[2 * i] * p
-            charge[2 * i + 1] = line[2 * i + 1] * q
-        _finish(row, skip, 2 * half, y, place, model, fixed, work, bits, values, out)
+        line, factor = light[y], along[y % factors.shape[0]]
+        for i in range(width):
+            charge[i] = line[i] * factor[i]
+        _finish(row, skip, width, y, place, model, fixed, work, bits, values, out)
 
 
 @_jit
@@ -474,17 +490,16 @@ def read_compact(
     out: UInt8Array,
 ) -> None:
     """The same from ``light`` (h, w) as square roots, see `compact`."""
-    half = light.shape[1] // 2
-    skip, row, values, work, bits = _scratch(2 * half, place.x)
+    width = light.shape[1]
+    skip, row, values, work, bits = _scratch(width, place.x)
     charge = row[skip:]
+    along = _along(factors, width)
     for y in range(place.first, place.end):
-        p, q = factors[y & 1, 0], factors[y & 1, 1]
-        line = light[y]
-        for i in range(half):
-            a, b = np.float32(line[2 * i]), np.float32(line[2 * i + 1])
-            charge[2 * i] = a * a * p
-            charge[2 * i + 1] = b * b * q
-        _finish(row, skip, 2 * half, y, place, model, fixed, work, bits, values, out)
+        line, factor = light[y], along[y % factors.shape[0]]
+        for i in range(width):
+            root = np.float32(line[i])
+            charge[i] = root * root * factor[i]
+        _finish(row, skip, width, y, place, model, fixed, work, bits, values, out)
 
 
 @_jit

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from modoptic import quad
 from modoptic.bands import bands, run_bands
 from modoptic.errors import SettingError
 from modoptic.frame import Readout
-from modoptic.pixels import bayer_format
+from modoptic.pixels import bayer_format, pack, unpack
+from modoptic.quad import BAYER, QUAD
 from modoptic.sensor import _kernels
 from modoptic.sensor._angle import AngularResponse, AngularSpec
 
@@ -22,7 +24,7 @@ FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 
-BINNING: dict[Readout, int] = {"full": 1, "bin2": 2, "bin4": 4}
+BINNING: dict[Readout, int] = {"full": 1, "bin2": 2, "bin4": 4, "native": 1}
 """Side of the block of same-coloured photosites that becomes one pixel, by readout."""
 
 Conversion = Literal["auto", "low", "high"]
@@ -67,7 +69,8 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     width: int
     height: int
     pitch_um: float
-    cfa: tuple[str, str] = ("RG", "GB")
+    cfa: str | tuple[str, str] = "bayer"
+    """``"quad"``: 2 x 2 photosites under one filter; ``"bayer"``; or rows of the Bayer pattern."""
     full_well_e: float
     dn_per_electron: float
     """At 12 bit and gain 1, for few electrons."""
@@ -104,6 +107,43 @@ class SensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bits: tuple[Literal[12, 14], ...] = (12,)
     angle: AngularSpec = AngularSpec()
     tolerance: Tolerance = Tolerance()
+
+    @property
+    def is_quad(self) -> bool:
+        return self.cfa == "quad"
+
+    @property
+    def bayer(self) -> tuple[str, str]:
+        """Colours of the Bayer mosaic that is sent."""
+        return BAYER if isinstance(self.cfa, str) else self.cfa
+
+    @property
+    def mosaic(self) -> tuple[str, ...]:
+        """Colours of the photosites."""
+        return QUAD if self.is_quad else self.bayer
+
+    @property
+    def readouts(self) -> tuple[Readout, ...]:
+        """Those that this sensor has."""
+        return tuple(name for name in BINNING if name != "native" or self.is_quad)
+
+    def colors(self, readout: Readout) -> tuple[str, ...]:
+        """Colours of the pixels of a readout as they are sent."""
+        return self.mosaic if readout == "native" else self.bayer
+
+    def charge_side(self, readout: Readout) -> int:
+        """Side of the block of photosites whose charge is read at once.
+
+        Four neighbours under one filter share what is read; what is averaged besides are numbers.
+        """
+        return 2 if self.is_quad and readout in ("bin2", "bin4") else 1
+
+    def centroid_shift(self, readout: Readout) -> float:
+        """As `FrameMeta.centroid_shift`.
+
+        The finder's 4 x 4 of a Bayer sensor are weighted so that they lie evenly.
+        """
+        return 0.25 if readout == ("bin4" if self.is_quad else "bin2") else 0.0
 
     @property
     def angular_response(self) -> AngularResponse:
@@ -148,7 +188,8 @@ class Shot:
     readout: Readout = "full"
     bits: Literal[12, 14] = 12
     origin: tuple[int, int] = (0, 0)
-    """First pixel (x, y) of the frame in the readout's own pixels; even."""
+    """First pixel (x, y) of the frame in the readout's own pixels; even, a multiple of 4 where
+    every photosite of a quad-Bayer sensor is read."""
     temperature_c: float = 25.0
     key: int = 0
     """Names the frame: the same key gives the same noise. See `frame_key`."""
@@ -217,10 +258,17 @@ class Sensor:
     offsets of photosites (DSNU) and columns; it bends the response a little. The converter adds
     the black level, rounds, and ends at the white level.
 
-    Binning is done after reading, as most sensors with 2 x 2 same-colour binning do: each photosite
-    is converted, then 4 or 16 are averaged. So, in electrons of the sum, the well is n times as
-    deep and the read noise sqrt(n) times as large; the average keeps the levels in DN. The pattern
-    of PRNU and DSNU of a binned readout is drawn on its own, with the spread of an average of n.
+    Binning of a Bayer sensor is done after reading, as most with 2 x 2 same-colour binning do: each
+    photosite is converted, then 4 or 16 are averaged. So, in electrons of the sum, the well is n
+    times as deep and the read noise sqrt(n) times as large; the average keeps the levels in DN. The
+    pattern of PRNU and DSNU of a binned readout is drawn on its own, with the spread of an average
+    of n.
+
+    A quad-Bayer sensor adds the charge of the four photosites under one filter and reads it once:
+    the well of the sum is four times as deep, and its read noise, offset and reset noise are those
+    of one photosite. That takes a converter two bits finer, as IMX492 has when it bins (12 bits
+    without, 14 with), so that its noise in electrons stays. ``bin4`` averages four of these as
+    numbers. ``full`` is remosaiced to Bayer after conversion, ``native`` sends the photosites.
     """
 
     _kind = _kernels.ALL_NOISE
@@ -242,6 +290,11 @@ class Sensor:
         self._defect_rate = np.exp(rng.uniform(np.log(200.0), np.log(20000.0), count))
         self._columns = np.random.default_rng([seed, 0xC01]).standard_normal(spec.width)
         self._fixed: dict[Readout, _kernels.Fixed] = {}
+        self._known = np.empty((0, 2), np.int64)
+
+    def mend(self, defects: tuple[tuple[int, int], ...]) -> None:
+        """Replace these photosites (x, y) from now on where a quad-Bayer mosaic is remosaiced."""
+        self._known = np.array(sorted((y, x) for x, y in defects), np.int64).reshape(-1, 2)
 
     def size(self, readout: Readout) -> tuple[int, int]:
         """(width, height) of a readout in its own pixels."""
@@ -270,26 +323,34 @@ class Sensor:
         Parameters
         ----------
         light : e-/s for each pixel of this readout, and of nominal units; see `Light`
-        out : uint8 (height, row bytes), the whole frame, packed as PFNC ``BayerXX12p`` or ``14p``
+        out : uint8 (height, row bytes), the whole frame, packed as ``12p`` or ``14p`` of
+            `bayer_format` of `SensorSpec.colors`
         rows : (first, end) of the frame; all by default
 
         Raises
         ------
-        SettingError : a bit depth or a conversion gain that the sensor lacks, or an ``out`` of
-            another size
+        SettingError : a bit depth, a readout or a conversion gain that the sensor lacks, or an
+            ``out`` of another size
         """
-        if shot.bits not in self.spec.bits:
-            raise SettingError("bits", shot.bits, f"one of {self.spec.bits}", "sensor")
+        spec = self.spec
+        if shot.bits not in spec.bits:
+            raise SettingError("bits", shot.bits, f"one of {spec.bits}", "sensor")
+        if shot.readout not in spec.readouts:
+            raise SettingError("readout", shot.readout, ", ".join(spec.readouts), "sensor")
         preview = not isinstance(light, CompactLight) and light.ndim == 3
         height, width = light.shape[-2:]
         side = 1
         if preview:
             side = 4 if out.shape[0] == 4 * height else 2
             height, width = side * height, side * width
-        row_bytes = bayer_format(self.spec.cfa, shot.bits, packed=True).row_bytes(width)
+        form = bayer_format(spec.colors(shot.readout), shot.bits, packed=True)
+        row_bytes = form.row_bytes(width)
         if out.shape != (height, row_bytes):
             raise SettingError("frame buffer", out.shape, f"({height}, {row_bytes})", "sensor")
-        planes = np.array([[_PLANE[c] for c in row] for row in self.spec.cfa], np.int64)
+        if spec.is_quad and shot.readout == "full":
+            self._remosaiced(light, shot, out, *(rows or (0, height)))
+            return
+        planes = np.array([[_PLANE[c] for c in row] for row in spec.colors(shot.readout)], np.int64)
         factors = (self._qe[planes] * shot.exposure_s).astype(np.float32)
         key = np.uint64(frame_key(self.seed, shot.key))
         place = _kernels.Place(*(rows or (0, height)), *shot.origin, key, shot.bits)
@@ -298,15 +359,40 @@ class Sensor:
             factors *= np.float32(light.per_code**2)
             _kernels.read_compact(light.codes, factors, *common)
         elif preview:
-            _kernels.read_preview(light, planes, factors, side, *common)
+            shift = spec.centroid_shift(shot.readout)
+            _kernels.read_preview(light, planes, factors, side, shift, *common)
         else:
             _kernels.read_map(light, factors, *common)
+
+    def _remosaiced(self, light: Light, shot: Shot, out: UInt8Array, first: int, end: int) -> None:
+        """Rows ``first .. end`` of a full readout: of the photosites first, then Bayer."""
+        height, width = light.shape[-2:]
+        quad.check_size(height, width)
+        begin, stop = first // 4 * 4, -(-end // 4) * 4
+        top, bottom = quad.rows_needed(begin, stop, height)
+        part: Light
+        if isinstance(light, CompactLight):
+            part = CompactLight(light.codes[top:bottom], light.per_code)
+        else:
+            part = light[top:bottom]
+        x, y = shot.origin
+        native = replace(shot, readout="native", origin=(x, y + top))
+        packed = np.empty((bottom - top, out.shape[1]), np.uint8)
+        self.expose(part, native, packed)
+        form = bayer_format(QUAD, shot.bits, packed=True)
+        photosites = unpack(packed.reshape(-1), form, bottom - top, width)
+        known = self._known - np.array([y, x])
+        inside = (known >= 0).all(1) & (known < np.array([height, width])).all(1)
+        quad.mend(photosites, top, known[inside])
+        made = np.empty((stop - begin, width), np.uint16)
+        quad.remosaic_rows(photosites, top, height, begin, self.white_level(shot.bits), made)
+        pack(made[first - begin : end - begin], form, out[first:end].reshape(-1))
 
     def expose_all(self, light: Light, shot: Shot) -> UInt8Array:
         """The whole frame as packed bytes (height, row bytes), in the calling thread."""
         scale = 2 if not isinstance(light, CompactLight) and light.ndim == 3 else 1
         height, width = (scale * n for n in light.shape[-2:])
-        form = bayer_format(self.spec.cfa, shot.bits, packed=True)
+        form = bayer_format(self.spec.colors(shot.readout), shot.bits, packed=True)
         out = np.empty((height, form.row_bytes(width)), np.uint8)
         for rows in bands(height, _BAND_ROWS):
             self.expose(light, shot, out, rows)
@@ -324,6 +410,8 @@ class Sensor:
 
     def _model(self, shot: Shot) -> _kernels.Model:
         spec, side = self.spec, BINNING[shot.readout]
+        together = spec.charge_side(shot.readout)
+        reads = side // together
         at = spec.at(shot.gain, shot.conversion)
         n = side * side
         depth = 2.0 ** (shot.bits - 12)
@@ -331,14 +419,15 @@ class Sensor:
         noise_e = self._photosite_noise_e(shot.gain, shot.conversion)
         row_e = self._read_scale * at.row_noise_e
         f32 = np.float32
-        # averages of n photosites, of which `side` lie in a row and in a column
+        # averages of n photosites, of which `reads` are read in a row and in a column
+        per_read = per_electron / together**2
         return _kernels.Model(
             noise=self._kind,
-            read_variance=f32(n * noise_e**2),
+            read_variance=f32(reads**2 * noise_e**2),
             prnu=f32(spec.prnu / side),
-            dsnu_dn=f32(at.dsnu_e * per_electron / side),
-            row_dn=f32(row_e * per_electron / side**0.5),
-            column_dn=f32(at.column_offset_e * per_electron),
+            dsnu_dn=f32(at.dsnu_e * per_read / reads),
+            row_dn=f32(row_e * per_read / reads**0.5),
+            column_dn=f32(at.column_offset_e * per_read),
             well_e=f32(n * at.full_well_e),
             bend=f32(spec.nonlinearity / (n * at.full_well_e)),
             dn_per_electron=f32(per_electron / n),
@@ -350,21 +439,25 @@ class Sensor:
 
     def _fixed_for(self, shot: Shot, width: int) -> _kernels.Fixed:
         """What is fixed in a readout, for frames that end within its columns or beyond them."""
-        fixed = self._fixed.get(shot.readout)
+        readout: Readout = "full" if shot.readout == "native" else shot.readout
+        fixed = self._fixed.get(readout)
         if fixed is None:
-            fixed = self._fixed[shot.readout] = self._make_fixed(shot.readout)
+            fixed = self._fixed[readout] = self._make_fixed(readout)
         end = shot.origin[0] + width
         if end > fixed.columns.size:
             fixed = fixed._replace(columns=np.resize(fixed.columns, _whole_segments(end)))
         return fixed
 
     def _make_fixed(self, readout: Readout) -> _kernels.Fixed:
-        side = BINNING[readout]
+        together = self.spec.charge_side(readout)
+        reads = BINNING[readout] // together
         pixel = np.arange(_whole_segments(self.size(readout)[0]))
-        photosite = 2 * side * (pixel // 2) + pixel % 2
-        together = np.arange(0, 2 * side, 2)
-        columns = self._columns.take(photosite[:, None] + together, mode="wrap").mean(1)
-        place = 2 * (self._defects // (2 * side)) + (self._defects & 1)
+        # charges that are read, in a row of the sensor: `reads` of one colour become a pixel
+        first = 2 * reads * (pixel // 2) + pixel % 2
+        read = first[:, None] + np.arange(0, 2 * reads, 2)
+        columns = self._columns.take(together * read, mode="wrap").mean(1)
+        at = self._defects // together
+        place = 2 * (at // (2 * reads)) + (at & 1)
         order = np.lexsort((place[:, 0], place[:, 1]))
         return _kernels.Fixed(
             normal=_normal_table(),

@@ -119,17 +119,28 @@ def _darks(twin: Twin) -> tuple[float, list[tuple[int, int]]]:
     for top in range(0, info.sensor_height, strip):
         height = min(strip, info.sensor_height - top)
         settings = Settings(
-            exposure_s=1.0, gain=4.0, readout="full", region=(0, top, info.sensor_width, height)
+            exposure_s=1.0,
+            gain=4.0,
+            readout=_every_photosite(twin),
+            region=(0, top, info.sensor_width, height),
         )
         pair = [_shoot(twin, settings) for _ in range(2)]
         found += [(x, y + top) for x, y in measure.defects(pair)]
     return float(black.mean()), found
 
 
+def _every_photosite(twin: Twin) -> Readout:
+    """The readout whose values are those of photosites, none interpolated."""
+    return "native" if "native" in twin.definition.sensor.readouts else "full"
+
+
 def _dark_pair(twin: Twin, gain: float) -> measure.PairStatistics:
     info = twin.info
     settings = Settings(
-        exposure_s=info.exposure_min_s, gain=gain, readout="full", region=_middle(info, 512)
+        exposure_s=info.exposure_min_s,
+        gain=gain,
+        readout=_every_photosite(twin),
+        region=_middle(info, 512),
     )
     return measure.pair_statistics(_shoot(twin, settings), _shoot(twin, settings))
 
@@ -156,16 +167,17 @@ def _luminance(twin: Twin) -> float:
 
 
 def _noise(twin: Twin, gain: float, dark: measure.PairStatistics) -> NoisePoint:
-    """From the green photosites of the rows that have red."""
-    info = twin.info
-    column = twin.info.cfa[0].index("G")
-    settings = Settings(gain=gain, readout="full", region=_middle(info, 512), f_number=4.0)
+    """From green photosites of the rows that have red."""
+    info, readout = twin.info, _every_photosite(twin)
+    settings = Settings(gain=gain, readout=readout, region=_middle(info, 512), f_number=4.0)
+    cfa = twin.describe(settings).cfa
+    cell, column = len(cfa), cfa[0].index("G")
     base = _exposure_for(twin, settings, 0.5)
     white = float(twin.describe(settings).white_level)
     pairs: list[measure.PairStatistics] = []
     for level in _LEVELS:
         lit = _with(settings, base * level / 0.5)
-        a, b = (_shoot(twin, lit)[::2, column::2] for _ in range(2))
+        a, b = (_shoot(twin, lit)[::cell, column::cell] for _ in range(2))
         pairs.append(measure.pair_statistics(a, b))
     return measure.noise_point(gain, dark, pairs, white)
 

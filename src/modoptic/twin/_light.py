@@ -42,26 +42,29 @@ class _Key(NamedTuple):
 def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     """Where the pixels of a window lie.
 
-    A pixel of a binned readout is the average of photosites of one colour that lie two apart; it
-    sits at their middle and gathers the light of all of them. So do the sums in charge of ``bin2``;
-    ``bin4`` averages those once more, as numbers, which the module weights so that its pixels lie
-    evenly, as every finder takes them to.
+    A pixel of a binned readout of a Bayer sensor is the average of photosites of one colour that
+    lie two apart; it sits at their middle, a quarter of a pixel beside an even lattice, and gathers
+    the light of all of them. Those of ``bin4`` are weighted so that they lie evenly.
+
+    ``bin2`` of a quad-Bayer sensor adds four neighbours: squares of twice the pitch, which lie
+    evenly. ``bin4`` averages four of these that lie two apart, as a Bayer sensor's ``bin2`` does.
     """
-    side = BINNING[window.readout]
-    even = window.readout == "bin4"
+    side, together = BINNING[window.readout], spec.charge_side(window.readout)
+    shift = spec.centroid_shift(window.readout)
 
     def places(first: int, count: int, photosites: int) -> npt.NDArray[np.float64]:
         i = np.arange(first, first + count)
-        photosite = side * i + (side - 1) / 2 if even else 2 * side * (i // 2) + i % 2 + side - 1
+        photosite = side * (i + shift * (1 - 2 * (i % 2))) + (side - 1) / 2
         return np.asarray((photosite - (photosites - 1) / 2) * spec.pitch_um, np.float64)
 
     return SampleGrid(
         x_um=places(window.x, window.width, spec.width),
         y_um=places(window.y, window.height, spec.height),
-        pitch_um=spec.pitch_um,
+        pitch_um=together * spec.pitch_um,
         area_um2=side * side * spec.pitch_um**2,
-        cfa=spec.cfa,
-        binning=side,
+        cfa=spec.mosaic if side == 1 else spec.bayer,
+        binning=side // together,
+        points=2 if side == 4 else 0,
     )
 
 

@@ -203,13 +203,12 @@ class MovingLight:
         room: tuple[int, int], progress: Callable[[float], None], cancelled: Callable[[], bool],
     ) -> tuple[Planes, Planes | None]:  # fmt: skip
         guard, fine = room
-        side, pitch = BINNING[window.readout], self._spec.pitch_um
         shape = fine * samples.height + 2 * guard, fine * samples.width + 2 * guard
         y_um, x_um = (
             first + samples.step_um / fine * (np.arange(count) - guard)
             for first, count in zip((samples.y_um, samples.x_um), shape, strict=True)
         )
-        grid = SampleGrid(x_um, y_um, pitch, side * side * pitch**2, binning=side)
+        grid = replace(sample_grid(self._spec, window), x_um=x_um, y_um=y_um)
         passing = np.ones((3, *shape), np.float32) if front else None
         codes, per_code = np.empty((3, *shape), np.uint16), np.empty(3, np.float32)
         planes = part.renderer.arriving(

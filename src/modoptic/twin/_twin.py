@@ -16,7 +16,7 @@ from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import FrameMeta, NoiseModel, Settings
 from modoptic.optics import LensState, LightRenderer, Timing
-from modoptic.pixels import bayer_format
+from modoptic.pixels import bayer_format, pixel_format
 from modoptic.scenes import HandShake, Scene, load_scene
 from modoptic.sensor import BINNING, CompactLight, Light, Sensor, Shot, frame_key
 from modoptic.source import RingTurned
@@ -121,6 +121,7 @@ class Twin:
         self.calibration = calibration or calibration_of(
             self.definition, self.info, seed, cache_dir, progress
         )
+        self._sensor.mend(self.calibration.defects)
 
     # --- what hands do
 
@@ -233,8 +234,9 @@ class Twin:
 
     def in_force(self, settings: Settings) -> Settings:
         info = self.info
-        if settings.readout not in BINNING:
-            raise SettingError("readout", settings.readout, ", ".join(BINNING), info.title)
+        readouts = self.definition.sensor.readouts
+        if settings.readout not in readouts:
+            raise SettingError("readout", settings.readout, ", ".join(readouts), info.title)
         if settings.bits not in info.bits:
             expected = " or ".join(map(str, info.bits))
             raise SettingError("bits", settings.bits, expected, info.title)
@@ -255,7 +257,9 @@ class Twin:
         settings = self.in_force(settings)
         info, window = self.info, self._window(settings)
         depth = 2.0 ** (settings.bits - 12)
-        form = bayer_format(info.cfa, settings.bits, packed=True)
+        sensor = self.definition.sensor
+        cfa = sensor.colors(settings.readout)
+        form = bayer_format(cfa, settings.bits, packed=True)
         readout_s = info.readout(settings.readout).readout_s
         whole_height = info.sensor_height // BINNING[settings.readout]
         return FrameMeta(
@@ -272,7 +276,9 @@ class Twin:
             width=window.width,
             height=window.height,
             pixel_format=form.name,
-            cfa=info.cfa,
+            cfa=cfa,
+            remosaiced=sensor.is_quad and settings.readout == "full",
+            centroid_shift=sensor.centroid_shift(settings.readout),
             black_level=(
                 (self.calibration.black_level or self.definition.sensor.black_dn) * depth,
             ),
@@ -477,7 +483,7 @@ class Twin:
         rows: Callable[[int], None],
     ) -> int:
         """Make noise and pack, band by band; returns when the last row was read."""
-        form = bayer_format(self.info.cfa, settings.bits, packed=True)
+        form = pixel_format(meta.pixel_format)
         row_bytes = form.row_bytes(window.width)
         size = row_bytes * window.height
         if len(out) < size:
@@ -522,7 +528,9 @@ class Twin:
         x, y, width, height = settings.region or (
             0, 0, self.info.sensor_width, self.info.sensor_height
         )  # fmt: skip
-        return Window(settings.readout, x // side, y // side, width // side, height // side)
+        # the same light falls on what is sent as it is and on what is remosaiced
+        readout = "full" if settings.readout == "native" else settings.readout
+        return Window(readout, x // side, y // side, width // side, height // side)
 
     def _region_in_force(self, settings: Settings) -> tuple[int, int, int, int] | None:
         if settings.region is None:
@@ -531,21 +539,29 @@ class Twin:
         x, y, width, height = settings.region
         if width <= 0 or height <= 0:
             raise SettingError("region", settings.region, "a width and a height of 1 or more")
-        left, right = _outward(x, x + width, 2 * side, 4 * side, self.info.sensor_width)
-        top, bottom = _outward(y, y + height, 2 * side, 2 * side, self.info.sensor_height)
+        # whole cells of the mosaic that is read
+        cell = len(self.definition.sensor.mosaic) if side == 1 else 2 * side
+        left, right = _outward(x, x + width, cell, 4 * side, self.info.sensor_width)
+        top, bottom = _outward(y, y + height, cell, cell, self.info.sensor_height)
         return left, top, right - left, bottom - top
 
     def _noise(self, settings: Settings) -> NoiseModel:
-        """As measured for the full readout; a binned one averages n photosites."""
+        """As measured for single photosites; a binned readout averages n.
+
+        Where charges are added before they are read, there is as much noise of the dark in a sum as
+        in one photosite.
+        """
         points = self.calibration.noise
         if not points:
             return NoiseModel()
-        n = BINNING[settings.readout] ** 2
+        side = BINNING[settings.readout]
+        together = self.definition.sensor.charge_side(settings.readout)
+        dark = together**4 * (side // together) ** 2
         gains = np.log([p.gain for p in points])
         at = math.log(settings.gain)
         scale = math.exp(np.interp(at, gains, np.log([p.scale for p in points])))
         offset = math.exp(np.interp(at, gains, np.log([p.offset for p in points])))
-        return NoiseModel(scale=scale / n, offset=offset / n)
+        return NoiseModel(scale=scale / side**2, offset=offset / dark)
 
 
 def _number(feature: str, value: float, expected: str) -> float:

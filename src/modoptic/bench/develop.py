@@ -262,7 +262,7 @@ def _dng(
     return file.getvalue()
 
 
-def _times(work: Callable[[], None], repeats: int) -> list[float]:
+def _times(work: Callable[[], object], repeats: int) -> list[float]:
     times: list[float] = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -236,4 +236,4 @@ def warm_motion() -> None:
     planes = Planes(light, np.ones(3, np.float32), 1)
     out = np.empty((4, 4), np.float32)
     moved(planes, still, np.zeros((2, 2)), ("RG", "GB"), out, still.when(2), (0, 4), (0, 4))
-    cast(FloatArray, moved_color(color, still))
+    moved_color(color, still)

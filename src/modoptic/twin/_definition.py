@@ -391,7 +391,8 @@ def camera_info(definition: Definition, serial: str) -> CameraInfo:
                 readout_s=d.readout[_timed_as(name)].readout_s,
                 frame_rate_max=d.readout[_timed_as(name)].frame_rate_max,
             )
-            for name, side in ((name, BINNING[name]) for name in s.readouts)
+            for name in s.readouts
+            for side in (BINNING[name],)
         ),
         still_default=d.still_default,
         still_buffers=d.still_buffers,

@@ -243,14 +243,15 @@ def _lattice(spec: SensorSpec, window: Window, grid: SampleGrid) -> tuple[Sample
     """
     side = BINNING[window.readout]
     step_um = side * spec.pitch_um
-    firsts: list[float] = []
+    first_um = [0.0, 0.0]
     offsets = np.zeros((2, 2))
     for axis, (first, photosites, places) in enumerate((
         (window.x, spec.width, grid.x_um), (window.y, spec.height, grid.y_um)
     )):  # fmt: skip
-        firsts.append((side * first + (side - 1) / 2 - (photosites - 1) / 2) * spec.pitch_um)
-        offsets[axis] = np.round((places[:2] - firsts[axis]) / step_um - np.arange(2), 9)
-    return Samples(*firsts, step_um, window.width, window.height), offsets
+        at = (side * first + (side - 1) / 2 - (photosites - 1) / 2) * spec.pitch_um
+        first_um[axis] = at
+        offsets[axis] = np.round((places[:2] - at) / step_um - np.arange(2), 9)
+    return Samples(first_um[0], first_um[1], step_um, window.width, window.height), offsets
 
 
 def _mixed(
@@ -286,11 +287,11 @@ def _box(part: _Moved, height: int, width: int) -> tuple[int, int, int, int] | N
     least = math.sqrt(1.0 - 1e-4) / through.per_code[:, None, None]
     seen = part.planes.codes.any(axis=0) | (through.codes < least).any(axis=0)
     found: list[int] = []
-    for axis, size in ((1, height), (0, width)):
-        at = np.flatnonzero(seen.any(axis=axis)) - part.planes.guard
+    for along, size in ((1, height), (0, width)):
+        at = np.flatnonzero((seen if along else seen.T).any(axis=-1)) - part.planes.guard
         if at.size == 0:
             return None
-        shifts = part.track.shifts[..., 1 if axis == 1 else 0]
+        shifts = part.track.shifts[..., along]
         low = math.floor((at[0] - shifts.max()) / fine) - 4
         high = math.ceil((at[-1] - shifts.min()) / fine) + 5
         found += [max(low, 0) // _BLOCKS * _BLOCKS, min(-(-high // _BLOCKS) * _BLOCKS, size)]

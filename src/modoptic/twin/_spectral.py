@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,8 @@ class SpectralCamera:
     away, and the sensor does the rest. For cubes of another size, with a depth map, or seen with
     distortion, make a scene of it (`modoptic.scenes.SpectralCube.scene`) and use a `Twin`.
 
+    The mosaic is Bayer's, also of a sensor whose own is quad-Bayer: nothing is remosaiced.
+
     Parameters
     ----------
     definition : name of a shipped definition or path of a TOML file, see `load_definition`
@@ -50,9 +53,10 @@ class SpectralCamera:
         self, definition: str | Path | Definition, wavelengths_nm: npt.ArrayLike, *, seed: int = 1,
         noise: bool = True,
     ) -> None:  # fmt: skip
-        self.definition = (
-            definition if isinstance(definition, Definition) else load_definition(definition)
-        )
+        if not isinstance(definition, Definition):
+            definition = load_definition(definition)
+        bayer = replace(definition.sensor, cfa=definition.sensor.bayer)
+        self.definition = replace(definition, sensor=bayer)
         self.wavelengths_nm = checked_wavelengths(wavelengths_nm, _WHERE)
         spec = self.definition.sensor
         self._sensor = Sensor(spec, seed) if noise else IdealSensor(spec, seed, shot_noise=False)
@@ -129,7 +133,7 @@ class SpectralCamera:
             exposure_s=exposure_s, gain=gain, bits=bits, origin=self._origin(light.shape),
             temperature_c=self.definition.temperature_c, key=key,
         )  # fmt: skip
-        form = pixels.bayer_format(spec.cfa, bits, packed=True)
+        form = pixels.bayer_format(spec.bayer, bits, packed=True)
         packed = np.empty((height, form.row_bytes(width)), np.uint8)
         out = np.empty((height, width), np.uint16)
 

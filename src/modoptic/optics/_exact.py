@@ -13,7 +13,16 @@ import numpy.typing as npt
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels
 from modoptic.optics._pupil import quick_size
-from modoptic.optics._sources import Bulbs, Cached, Direct, Lattice, SampleGrid, Surface, reach_um
+from modoptic.optics._sources import (
+    Bulbs,
+    Cached,
+    Direct,
+    Lattice,
+    SampleGrid,
+    Surface,
+    Texture,
+    reach_um,
+)
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,7 +43,7 @@ _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
 _JUST = 1.0 + 1e-9
 """So much more, and a blur that was computed as a limit counts as beyond it."""
-_SHARP = 3.0
+_SHARP = 4.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 
@@ -90,12 +99,21 @@ def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
     return first, step, (even - first, odd - first)
 
 
+def sample_lattice(grid: SampleGrid, lens_m: float) -> Lattice:
+    """The lattice of a grid's samples, in tangents seen from the lens."""
+    x0, step_x, _ = _fit(grid.x_um)
+    y0, step_y, _ = _fit(grid.y_um)
+    v_um = lens_m * 1e6
+    return Lattice(x0 / v_um, y0 / v_um, 0.5 * (step_x + step_y) / v_um)
+
+
 class _Source(NamedTuple):
     """A layer, evaluated at points of the lattice, between them, and from a raster if there is."""
 
     direct: Direct
     finest: Direct
     cached: Cached | None
+    texture: Texture | None
     a: float
     b: float
     """Its inverse depth in direction y is a + b y."""
@@ -119,13 +137,15 @@ class _Band(NamedTuple):
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
-    Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there.
+    Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there,
+    what is evaluated at the samples themselves from ``textures``.
     ``progress`` is told what share of the lamps, which come first, is done.
     """
 
     def __init__(
         self, spread: Spread, parts: Sequence[Surface | Bulbs], grid: SampleGrid,
         rasters: Sequence[Cached | Bulbs] | None = None,
+        textures: Sequence[Texture | None] | None = None,
         progress: Callable[[float], None] = lambda done: None,
     ) -> None:  # fmt: skip
         self.spread, self.grid = spread, grid
@@ -168,7 +188,8 @@ class ExactView:
                 for lattice in (self._lattice, self._fine)
             )
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
-            self._sources.append(_Source(direct, finest, cached, *depth, bounds))
+            texture = textures[n] if textures else None
+            self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
 
     def tile(self, tile: Tile, through: FloatArray | None = None) -> FloatArray:
         """Light (h, w) before shading; ``through`` gets what passes from behind the scene."""
@@ -299,6 +320,9 @@ class ExactView:
         i, j = dense * first_row - margin, dense * first_column - margin
         if level == 0 and dense == 1 and cached is not None and kept >= 0:
             image = cached.resampled(kept, x0 + j * step, y0 + i * step, step, size)
+        elif level == 0 and dense == 1 and found.texture is not None:
+            texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
+            image = texture.sharp(x0 + j * step, y0 + i * step, step, size)
         else:
             of = found.finest if dense > 1 else of
             image = of.fetch(finer, i, j, *size)

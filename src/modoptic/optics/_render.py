@@ -18,7 +18,7 @@ from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._angles import Cones
-from modoptic.optics._exact import ExactView, tiles
+from modoptic.optics._exact import ExactView, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
@@ -37,6 +37,7 @@ from modoptic.optics._sources import (
     SceneLike,
     SpectralResponse,
     Surface,
+    Texture,
     rasterize,
     reach_um,
 )
@@ -58,8 +59,9 @@ class Shading:
     """How much light each place of the sensor gets, by its distance from the axis."""
 
     def __init__(
-        self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False
-    ) -> None:
+        self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False,
+        again: bool = False, together: int = 1,
+    ) -> None:  # fmt: skip
         squared = np.linspace(0.0, reach_um**2, _SHADES)
         known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
         at = np.sqrt(known)
@@ -67,8 +69,12 @@ class Shading:
         factor = np.zeros((2, 3, known.size))
         factor[0] = of(at)
         if cones is not None:
-            means = cones.quick(pupil, at) if quick else cones.exact(pupil, at)
+            means = cones.quick(pupil, at) if quick or again else cones.exact(pupil, at)
             factor = means * factor[0]
+        # of a block's neighbours, side by side, so many are within it
+        stays = (together - 1) / together
+        factor[0] += stays * factor[1]
+        factor[1] *= 1.0 - stays
         table = CubicSpline(known, factor, axis=2)(squared)
         self.table: FloatArray = np.ascontiguousarray(table, np.float32)
         """(2, 3, n): what a sample keeps of its light, and what it gives to its neighbours."""
@@ -118,6 +124,9 @@ class LightRenderer:
         self._lock = threading.Lock()
         self._rims: tuple[tuple[float, int, float], Rims] | None = None
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
+        self._textures: (
+            tuple[tuple[float, float, int, int], LensState, list[Texture | None]] | None
+        ) = None
         self._slanted: tuple[tuple[int, int, float, float, float], list[Cached | Bulbs]] | None = (
             None
         )
@@ -128,18 +137,21 @@ class LightRenderer:
         grid: SampleGrid,
         *,
         seen: tuple[int, int, tuple[float, float]] | None = None,
+        again: bool = False,
         progress: Callable[[float], None] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> FloatArray:
         """Mean photo-electrons a second of each sample in its own colour, float32 (h, w).
 
-        The same call gives the same numbers, however many threads there are. Memory: the result
-        and a few tiles.
+        The same call gives the same numbers, however many threads there are, but for ``again``.
+        Memory: the result and a few tiles.
 
         Parameters
         ----------
         seen : width, height and extent of a `preview`, whose layers are then taken where blur hides
             how far apart its points lie; quicker where the preview was asked for before
+        again : the same grid, of at most a few megapixels, will be asked for with other settings
+            of the lens; from the second on the scene's texture is kept, 16 bytes a sample and layer
         progress : called in the caller's thread with 0..1
         cancel : asked before each tile; once it is true no further tile is begun
 
@@ -151,9 +163,32 @@ class LightRenderer:
         pupil = self.lens.pupil(lens)
         spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._settling(pupil, *seen) if seen else None
-        out = self._arriving(spread, grid, rasters, progress, cancel)
-        expose(out, grid, Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones))
+        textures = self._textures_of(pupil, grid) if again else None
+        out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
+        # while the ring turns the mean response is interpolated between distances of focus
+        turning = textures is not None or seen is not None
+        reach = reach_um(grid.x_um, grid.y_um)
+        shading = Shading(pupil, reach, self._cones, again=turning, together=grid.together)
+        expose(out, grid, shading)
         return out
+
+    def _textures_of(self, pupil: Pupil, grid: SampleGrid) -> list[Texture | None] | None:
+        """The scene at the samples of a grid; None when it is asked for the first time."""
+        key = (float(grid.x_um[0]), float(grid.y_um[0]), grid.x_um.size, grid.y_um.size)
+        with self._lock:
+            if self._textures is None or self._textures[0] != key:
+                lens_m = pupil.thin.image_distance_m
+                lattice, size = sample_lattice(grid, lens_m), (grid.y_um.size, grid.x_um.size)
+                made = [
+                    None
+                    if isinstance(part, Bulbs)
+                    else Texture(part, lattice, size, lens_m, pupil.warp)
+                    for part in self._parts
+                ]
+                self._textures = key, pupil.state, made
+                return None
+            _, first, made = self._textures
+            return None if first == pupil.state else made
 
     def arriving(
         self,
@@ -184,7 +219,8 @@ class LightRenderer:
     def expose(self, light: FloatArray, lens: LensState, grid: SampleGrid) -> None:
         """What samples make of light that arrives, in place: shading and crosstalk."""
         pupil = self.lens.pupil(lens)
-        expose(light, grid, Shading(pupil, reach_um(grid.x_um, grid.y_um), self._cones))
+        reach = reach_um(grid.x_um, grid.y_um)
+        expose(light, grid, Shading(pupil, reach, self._cones, together=grid.together))
 
     def _arriving(
         self,
@@ -194,13 +230,16 @@ class LightRenderer:
         progress: Callable[[float], None] | None,
         cancel: Callable[[], bool] | None,
         passing: FloatArray | None = None,
+        textures: list[Texture | None] | None = None,
     ) -> FloatArray:
         def told(share: float) -> None:
             if progress is not None:
                 progress(share)
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
-        view = ExactView(spread, self._parts, grid, rasters, lambda lamps: told(ahead * lamps))
+        view = ExactView(
+            spread, self._parts, grid, rasters, textures, lambda lamps: told(ahead * lamps)
+        )
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
@@ -225,12 +264,14 @@ class LightRenderer:
         return out
 
     def preview(
-        self, lens: LensState, width: int, height: int, extent_um: tuple[float, float]
-    ) -> FloatArray:
+        self, lens: LensState, width: int, height: int, extent_um: tuple[float, float],
+        *, together: int = 1,
+    ) -> FloatArray:  # fmt: skip
         """Electrons s^-1 um^-2 in every channel, float32 (3, height, width), as quick as it goes.
 
         ``extent_um`` is the width and height of the part of the sensor plane shown, centred on the
         axis. The first call for a size and focal length evaluates the scene and takes longer.
+        ``together`` as of `SampleGrid`.
 
         Raises
         ------
@@ -251,7 +292,8 @@ class LightRenderer:
         ]
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
-        shading = Shading(pupil, reach_um(x_um, y_um), self._cones, quick=True)
+        reach = reach_um(x_um, y_um)
+        shading = Shading(pupil, reach, self._cones, quick=True, together=together)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
@@ -367,6 +409,7 @@ def warm_layers() -> Iterator[str]:
         split, 1, at, taps, one + 1, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
+    _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"
     six = np.zeros((6, 2, 2), np.float32)

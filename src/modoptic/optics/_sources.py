@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,8 @@ DoubleArray = npt.NDArray[np.float64]
 
 _STILL = 0.1
 """Rasters that would move by so few points are taken as they are."""
+_TEXTURE_ROOM = 64
+"""Points beside a grid that a kernel reaches, and by which the lens' moving shifts them."""
 _MOVED = 0.02
 """Most that distortion moves a direction, of its tangent."""
 HC_J_NM = 1.98644586e-16
@@ -145,6 +148,9 @@ class SampleGrid:
     """A sample is the sum of so many by so many photosites of one colour, two apart."""
     points: int = 0
     """Along each axis of a sample, at which what is sharp is evaluated; 0: as `binning` asks."""
+    together: int = 1
+    """Side of the block of neighbouring photosites that a sample's charges are of: what such leak
+    to each other stays."""
 
     def __post_init__(self) -> None:
         for axis in (self.x_um, self.y_um):
@@ -213,7 +219,7 @@ class Cached:
 
     def __init__(
         self, surface: Surface, lattice: Lattice, span: tuple[int, int, int, int], lens_m: float,
-        warp: DoubleArray,
+        warp: DoubleArray, levels: int = 6,
     ) -> None:  # fmt: skip
         self.layer, self.lattice, self.lens_m = surface.layer, lattice, lens_m
         self.scale = 1.0
@@ -231,7 +237,7 @@ class Cached:
 
         run_bands(work, height, 64, urgent=True)
         self._mips = [full]
-        while min(self._mips[-1].shape[1:]) >= 16 and len(self._mips) < 6:
+        while min(self._mips[-1].shape[1:]) >= 16 and len(self._mips) < levels:
             a = self._mips[-1]
             a = np.pad(a, ((0, 0), (0, a.shape[1] & 1), (0, a.shape[2] & 1)), mode="edge")
             half = a[:, ::2, ::2] + a[:, 1::2, ::2] + a[:, ::2, 1::2] + a[:, 1::2, 1::2]
@@ -292,13 +298,26 @@ class Cached:
     def resampled(
         self, level: int, x0: float, y0: float, step: float, size: tuple[int, int]
     ) -> FloatArray:
-        """As `fetch`, at points of another lattice from (x0, y0) on; of a layer of scale 1."""
+        """As `fetch`, at points of another lattice from (x0, y0) on."""
+        out = np.empty((4, *size), np.float32)
+        _kernels.slide(*self._onto(level, x0, y0, step), self.slide, self.bend, out)
+        return out
+
+    def sharp(self, x0: float, y0: float, step: float, size: tuple[int, int]) -> FloatArray:
+        """As `resampled`, of what is not blurred afterwards."""
+        out = np.empty((4, *size), np.float32)
+        _kernels.slide_sharp(*self._onto(0, x0, y0, step), self.slide, self.bend, out)
+        return out
+
+    def _onto(
+        self, level: int, x0: float, y0: float, step: float
+    ) -> tuple[FloatArray, float, float, float, float, float, float]:
+        """A copy of the raster, where it begins and its step; then points as it was made for."""
         left, top, own = self.lattice.origin(level)
         left += (self._j >> level) * own
         top += (self._i >> level) * own
-        out = np.empty((4, *size), np.float32)
-        _kernels.slide(self._mips[level], left, top, own, x0, y0, step, self.slide, self.bend, out)
-        return out
+        asked = x0 / self.scale, y0 / self.scale, step / self.scale
+        return self._mips[level], left, top, own, *asked
 
 
 def reach_um(x_um: DoubleArray, y_um: DoubleArray) -> float:
@@ -317,7 +336,7 @@ def moved_out(bounds: tuple[float, float, float, float]) -> tuple[float, float, 
 
 def rasterize(
     surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray,
-    room: int = 64,
+    room: int = 64, levels: int = 6,
 ) -> Cached:  # fmt: skip
     """The part of a layer that may be seen, with room for blur, in blocks of 32 points."""
     left, top, right, bottom = moved_out(surface.layer.bounds(lens_m))
@@ -332,4 +351,23 @@ def rasterize(
             max(math.ceil(last / 32), math.floor(first / 32) + 1) * 32,
         ]
     j0, j1, i0, i1 = edges
-    return Cached(surface, lattice, (i0, j0, i1 - i0, j1 - j0), lens_m, warp)
+    return Cached(surface, lattice, (i0, j0, i1 - i0, j1 - j0), lens_m, warp, levels)
+
+
+class Texture:
+    """A layer where the samples of a grid look, made when it is first asked for; see `Cached`."""
+
+    def __init__(
+        self, surface: Surface, lattice: Lattice, size: tuple[int, int], lens_m: float,
+        warp: DoubleArray,
+    ) -> None:  # fmt: skip
+        self._args = surface, lattice, size[1], size[0], lens_m, warp
+        self._lock = threading.Lock()
+        self._made: Cached | None = None
+
+    def at(self, lens_m: float, warp: DoubleArray) -> Cached:
+        """As `Cached.at`."""
+        with self._lock:
+            if self._made is None:
+                self._made = rasterize(*self._args, room=_TEXTURE_ROOM, levels=1)
+        return self._made.at(lens_m, warp)

@@ -64,7 +64,9 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
         area_um2=side * side * spec.pitch_um**2,
         cfa=spec.mosaic if side == 1 else spec.bayer,
         binning=side // together,
-        points=2 if side == 4 else 0,
+        # such an average of squares lets detail pass that two points would take for another
+        together=together,
+        points=(3 if together == 2 else 2) if side == 4 else 0,
     )
 
 
@@ -116,7 +118,8 @@ class LightMaps:
 
     def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
         spec, side = self._spec, BINNING["bin4"]
-        light = self._renderer.preview(lens, *self._view(coarseness))
+        together = spec.charge_side("bin4")
+        light = self._renderer.preview(lens, *self._view(coarseness), together=together)
         light *= np.float32(side * side * spec.pitch_um**2)
         return light
 

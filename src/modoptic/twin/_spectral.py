@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -55,6 +55,7 @@ class SpectralCamera:
     ) -> None:  # fmt: skip
         if not isinstance(definition, Definition):
             definition = load_definition(definition)
+        replace = msgspec.structs.replace
         bayer = replace(definition.sensor, cfa=definition.sensor.bayer)
         self.definition = replace(definition, sensor=bayer)
         self.wavelengths_nm = checked_wavelengths(wavelengths_nm, _WHERE)

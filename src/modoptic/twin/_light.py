@@ -19,6 +19,8 @@ from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
 
 _MAPS_KEPT = 2  # 203 MB each at 100 MP
 _REGIONS_KEPT = 4
+_AGAIN_TO = 2_500_000
+"""Pixels of a region so small that somebody may watch it while the ring turns."""
 _STOPS_WITHIN_S = 5.0
 _SETTLE_AFTER_S = 0.6
 """A lens that has not moved for so long rests."""
@@ -213,8 +215,10 @@ class LightMaps:
                 return kept
             try:
                 light = self._renderer.light(
-                    lens, sample_grid(self._spec, window), progress=progress, cancel=cancelled
-                )
+                    lens, sample_grid(self._spec, window),
+                    again=window.width * window.height <= _AGAIN_TO,
+                    progress=progress, cancel=cancelled,
+                )  # fmt: skip
             except CancelledError as error:
                 raise DetachedError("power went away while the light was computed") from error
             made = compact(light)

@@ -207,7 +207,7 @@ def test_light_is_repeatable_reports_progress_and_can_be_cancelled() -> None:
 def test_a_quad_mosaic_has_the_light_of_bayer_mosaics_of_every_phase(
     place: tuple[int, int],
 ) -> None:
-    renderer = LightRenderer(load_scene("studio"), RESPONSE)
+    renderer = LightRenderer(load_scene("studio"), RESPONSE, glare=VeilingGlare(0.05, 11000.0))
     lens = LensState(17.5, 2.0, 1.0)
     even = grid(420, 300, *place)
     quad = ("RRGG", "RRGG", "GGBB", "GGBB")

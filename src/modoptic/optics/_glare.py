@@ -91,7 +91,7 @@ class Veil:
         colors = np.array([["RGB".index(color) for color in row] for row in grid.cfa], np.int64)
 
         def over(light: FloatArray, rows: Span, columns: Span) -> None:
-            pattern = np.roll(colors, (-(rows[0] & 1), -(columns[0] & 1)), (0, 1)).copy()
+            pattern = np.roll(colors, (-rows[0], -columns[0]), (0, 1)).copy()
             lay_veil(light, self.values, pattern, x[slice(*columns)], y[slice(*rows)], self._kept)
 
         return over

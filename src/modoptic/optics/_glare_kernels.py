@@ -20,8 +20,8 @@ def lay_veil(
     """Make of ``light`` (h, w) ``kept`` times itself and the ``veil`` (3, n, m), in place.
 
     ``x`` and ``y`` are where columns and rows lie among the veil's points; between those it is a
-    cubic B-spline, whose weights are positive and add up to 1. ``colors`` (2, 2) are the channels
-    of the samples in even and odd rows and columns.
+    cubic B-spline, whose weights are positive and add up to 1. ``colors`` (n, n) are the channels
+    of the samples, which repeat.
     """
     height, width = light.shape
     above, beside = veil.shape[1] - 1, veil.shape[2] - 1
@@ -29,7 +29,8 @@ def lay_veil(
     count = int(np.floor(y[height - 1])) + 3 - first
     sixth = 1.0 / 6.0
     # the points' rows at every column
-    lines = np.empty((2, count, width), np.float32)
+    period = colors.shape[0]
+    lines = np.empty((period, count, width), np.float32)
     for j in range(width):
         k = int(np.floor(x[j]))
         t = x[j] - k
@@ -39,8 +40,8 @@ def lay_veil(
         w2 = sixth * (4.0 + s * s * (3.0 * s - 6.0))
         k0, k1 = min(max(k - 1, 0), beside), min(max(k, 0), beside)
         k2, k3 = min(max(k + 1, 0), beside), min(max(k + 2, 0), beside)
-        for a in range(2):
-            c = colors[a, j & 1]
+        for a in range(period):
+            c = colors[a, j % period]
             for r in range(count):
                 at = veil[c, min(max(first + r, 0), above)]
                 lines[a, r, j] = w0 * at[k0] + w1 * at[k1] + w2 * at[k2] + w3 * at[k3]
@@ -53,7 +54,7 @@ def lay_veil(
         v1 = np.float32(sixth * (4.0 + t * t * (3.0 * t - 6.0)))
         v2 = np.float32(sixth * (4.0 + s * s * (3.0 * s - 6.0)))
         n = k - 1 - first
-        own = lines[i & 1]
+        own = lines[i % period]
         l0, l1, l2, l3 = own[n], own[n + 1], own[n + 2], own[n + 3]
         row = light[i]
         for j in range(width):

@@ -116,11 +116,12 @@ def trace(
     points a tangent of its raster; of ``sizes`` (layers, 3): where in ``texels`` it begins, height
     and width. ``tx``, ``ty`` and ``pitch`` are tangents.
     """
+    period = pattern.shape[0]
     for i in range(ty.size):
         for j in range(tx.size):
             m0 = _mix(seed, top + i, left + j)
             m1, m2, m3 = _mix(m0, 1, 2), _mix(m0, 3, 4), _mix(m0, 5, 6)
-            channel = pattern[(top + i) & 1, (left + j) & 1]
+            channel = pattern[(top + i) % period, (left + j) % period]
             total = 0.0
             for k in range(points.shape[0]):
                 x = tx[j] + _place(_unit(points[k, 0], m0), pitch, side)
@@ -167,6 +168,7 @@ def throw(
     ``lamp`` (4,): the direction it is in, inverse depth and radius, as a tangent; ``channels`` (3,)
     its radiance; layers from ``above`` on are before it. Others as in `trace`.
     """
+    period = pattern.shape[0]
     m1, m2, m3 = _mix(mixed, 1, 2), _mix(mixed, 3, 4), _mix(mixed, 5, 6)
     away = lamp[2] - focus
     # a ray's share of the mean radiance over a sample's area
@@ -192,7 +194,7 @@ def throw(
                             _, passing = _through(
                                 x, y, lx, ly, focus, above, 0, lattices, sizes, texels
                             )
-                        channel = pattern[(top + i) & 1, (left + j) & 1]
+                        channel = pattern[(top + i) % period, (left + j) % period]
                         out[i, j] += passing * part * channels[channel]
                     j += 1
             i += 1

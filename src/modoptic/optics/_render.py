@@ -166,7 +166,7 @@ class LightRenderer:
         textures = self._textures_of(pupil, grid) if again else None
         out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
         # while the ring turns the mean response is interpolated between distances of focus
-        turning = textures is not None or seen is not None
+        turning = textures is not None
         reach = reach_um(grid.x_um, grid.y_um)
         shading = Shading(pupil, reach, self._cones, again=turning, together=grid.together)
         expose(out, grid, shading)

@@ -285,7 +285,7 @@ class Cached:
         """As `Direct.fetch`; beyond its edges the raster repeats its last pixel."""
         mip = self._mips[level]
         if self.slide or self.bend.any():
-            x0, y0, step = self.lattice.origin(level)
+            x0, y0, step = (self.scale * v for v in self.lattice.origin(level))
             return self.resampled(level, x0 + j * step, y0 + i * step, step, (height, width))
         i -= self._i >> level
         j -= self._j >> level

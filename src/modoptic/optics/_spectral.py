@@ -186,13 +186,15 @@ class CubeRenderer:
 
         Raises
         ------
-        SettingError : another shape, values that are negative or not finite, or a lens state that
-            cannot be
+        SettingError : another shape or mosaic, values that are negative or not finite, or a lens
+            state that cannot be
         """
         wanted = (grid.y_um.size, grid.x_um.size, self.wavelengths_nm.size)
         if radiance.shape != wanted:
             expected = f"shape {wanted}: rows, columns, wavelengths"
             raise SettingError("radiance", f"shape {radiance.shape}", expected, "spectral cube")
+        if len(grid.cfa) != 2:
+            raise SettingError("CFA", grid.cfa, "2 x 2 of R, G and B", "spectral cube")
         plan = self._plan(lens, grid, distance_m, exact)
         out = np.empty(wanted[:2], np.float64 if exact else np.float32)
         pattern = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import comparison as fair
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -424,7 +425,10 @@ def ring() -> None:
     twin.start()
     size = 420, 315
     stills = [
-        (f"{focus:g} m: {what}", _studio(twin, 1.4, focus, "bin2").resize(size, Image.Resampling.LANCZOS))
+        (
+            f"{focus:g} m: {what}",
+            _studio(twin, 1.4, focus, "bin2").resize(size, Image.Resampling.LANCZOS),
+        )
         for focus, what in (
             (0.42, "sprig"), (0.66, "lemon"), (0.8, "mug"), (1.0, "test card"),
             (1.73, "plant"), (4.2, "lamps"),
@@ -445,6 +449,11 @@ def ring() -> None:
     print(OUT / "twin-ring.webp", (OUT / "twin-ring.webp").stat().st_size // 1000, "kB")
 
 
+def comparison() -> None:
+    """Module against phone: pictures, and the figures of their page."""
+    fair.main(lambda parts, name: keep_jpeg(side_by_side(parts), name))
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "viewfinder": viewfinder,
     "iris": iris,
@@ -456,6 +465,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "apertures": apertures,
     "ring": ring,
     "validation": validation,
+    "comparison": comparison,
 }
 
 if __name__ == "__main__":

@@ -251,9 +251,11 @@ def _dark_noise(test: Any, marks: list[tuple[float, str]]) -> Plot:
     )  # fmt: skip
 
 
-def edge_scene(x: float, y: float, *, upright: bool, distance_m: float = 2.0) -> Scene:
+def edge_scene(
+    x: float, y: float, *, upright: bool, distance_m: float = 2.0, luminance_cd_m2: float = 200.0
+) -> Scene:
     """A slanted edge of contrast 4 through the direction of tangents (x, y), under D65."""
-    white = white_radiance(illuminant("D65"), 200.0)
+    white = white_radiance(illuminant("D65"), luminance_cd_m2)
     basis = np.stack([white, 0 * white, 0 * white])
     d = distance_m
     angle = math.radians(5.0)

@@ -199,20 +199,20 @@ def comparisons() -> list[Comparison]:
     held_m, held_p = (replace(t, held=True, frames=FUSED) for t in (m, cropped))
     moving = {"exposure_s": 1 / 500, "speed_m_s": SPEED_M_S}
     return [
-        Comparison("own-view", "Equal shutter, each with its own view", m, p),
-        Comparison("35mm", "Equal shutter, framed as 35 mm", m, cropped),
-        Comparison("depth", "Equal depth of field, own views", replace(m, f_number=2.15), p),
+        Comparison("own-view", "1. equal shutter, own views", m, p),
+        Comparison("35mm", "2. equal shutter, as 35 mm", m, cropped),
+        Comparison("depth", "3. equal depth, own views", replace(m, f_number=2.15), p),
         Comparison(
-            "depth-35mm", "Equal depth of field, framed as 35 mm",
+            "depth-35mm", "3. equal depth, as 35 mm",
             replace(m, f_number=same), cropped,
         ),
         Comparison(
-            "held", "Held by hand, nothing moves, 8 frames fused, framed as 35 mm",
+            "held", "4. held, 8 fused, as 35 mm",
             replace(held_m, exposure_s=longest_s(held_m)),
             replace(held_p, exposure_s=longest_s(held_p)),
         ),
         Comparison(
-            "moving", "A moving subject, equal shutter, framed as 35 mm",
+            "moving", "5. moving, as 35 mm",
             replace(m, **moving), replace(cropped, **moving),
         ),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Make every picture of the documentation from the running product.
 
     python tools/pictures.py [viewfinder] [iris] [glare] [raws] [measure] [edges] [motion]
+                             [apertures] [ring] [validation] [comparison]
 
 Without a name all are made, into docs/pictures. ``viewfinder`` and ``measure`` need Chromium and
 playwright, ``raws`` rawpy, ``raws`` and ``measure`` the folder of real raws (``MODOPTIC_DATA``, or
@@ -17,15 +18,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import comparison as fair
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from validation_plots import taken, validation
 
 import modoptic
 from modoptic.devices import start_device
-from modoptic.frame import Frame, Settings
+from modoptic.frame import Frame, Readout, Settings
 from modoptic.host import Phone
 from modoptic.host.state import Choose, PhoneState, SetControls
+from modoptic.isp import Develop, develop
 from modoptic.optics import LensState, LightRenderer, SpectralResponse, VeilingGlare
 from modoptic.photo import Gallery
 from modoptic.rawfile import read_raw, write_dng
@@ -376,6 +380,80 @@ def motion() -> None:
     keep_jpeg(side_by_side(parts), "motion.jpg")
 
 
+def _grid(rows: list[list[tuple[str, Image.Image]]]) -> Image.Image:
+    """Rows of labelled pictures, below each other."""
+    sheets = [side_by_side(row) for row in rows]
+    sheet = Image.new("RGB", (sheets[0].width, sum(s.height for s in sheets)))
+    y = 0
+    for one in sheets:
+        sheet.paste(one, (0, y))
+        y += one.height
+    return sheet
+
+
+def _studio(twin: Twin, f_number: float, focus_m: float, readout: Readout) -> Image.Image:
+    """Of the still life at one brightness: ISO 64 and N^2 / 60 s, white by the test card."""
+    settings = Settings(
+        readout=readout, f_number=f_number, focus_distance_m=focus_m, exposure_s=f_number**2 / 60
+    )
+    frame = taken(twin, settings)
+    rgb = develop(frame, Develop(white_balance=5000.0), calibration=twin.calibration)
+    return Image.fromarray(rgb)
+
+
+def apertures() -> None:
+    """The same scene at f/1.4, f/2.8 and f/11: whole, and 25 MP at 100 % where depths meet."""
+    twin = Twin("xiaomi-mos-35", real_time=False)
+    twin.start()
+    whole, depth, corner = [], [], []
+    width, height = 420, 315
+    for f_number in (1.4, 2.8, 11.0):
+        picture = _studio(twin, f_number, 1.0, "bin2")
+        small = picture.resize((width, height), Image.Resampling.LANCZOS)
+        x, y = int(0.776 * picture.width) - width // 2, int(0.745 * picture.height) - height // 2
+        whole.append((f"f/{f_number:g}", small))
+        depth.append(("100 %: orange before the card", picture.crop((x, y, x + width, y + height))))
+        right = picture.crop((picture.width - width, 0, picture.width, height))
+        corner.append(("100 %: the corner", right))
+    twin.close()
+    keep_jpeg(_grid([whole, depth, corner]), "twin-apertures.jpg")
+
+
+def ring() -> None:
+    """The focus ring sweeping at f/1.4: six places of it, and the finder as an animation."""
+    twin = Twin("xiaomi-mos-35", real_time=False)
+    twin.start()
+    size = 420, 315
+    stills = [
+        (
+            f"{focus:g} m: {what}",
+            _studio(twin, 1.4, focus, "bin2").resize(size, Image.Resampling.LANCZOS),
+        )
+        for focus, what in (
+            (0.42, "sprig"), (0.66, "lemon"), (0.8, "mug"), (1.0, "test card"),
+            (1.73, "plant"), (4.2, "lamps"),
+        )
+    ]  # fmt: skip
+    keep_jpeg(_grid([stills[:3], stills[3:]]), "twin-ring.jpg")
+    # evenly in dioptres, as a ring turns, there and back
+    there = [_studio(twin, 1.4, float(1 / d), "bin4") for d in np.linspace(1 / 0.4, 1 / 5.0, 16)]
+    twin.close()
+    frames = [p.resize((400, 300), Image.Resampling.LANCZOS) for p in [*there, *there[-2:0:-1]]]
+    for quality in range(75, 20, -10):
+        frames[0].save(
+            OUT / "twin-ring.webp", save_all=True, append_images=frames[1:], duration=110, loop=0,
+            quality=quality, method=6,
+        )  # fmt: skip
+        if (OUT / "twin-ring.webp").stat().st_size <= LARGEST:
+            break
+    print(OUT / "twin-ring.webp", (OUT / "twin-ring.webp").stat().st_size // 1000, "kB")
+
+
+def comparison() -> None:
+    """Module against phone: pictures, and the figures of their page."""
+    fair.main(lambda parts, name: keep_jpeg(side_by_side(parts), name))
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "viewfinder": viewfinder,
     "iris": iris,
@@ -384,6 +462,10 @@ PARTS: dict[str, Callable[[], None]] = {
     "measure": measure,
     "edges": edges,
     "motion": motion,
+    "apertures": apertures,
+    "ring": ring,
+    "validation": validation,
+    "comparison": comparison,
 }
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -39,6 +40,9 @@ point of the level, where those are larger."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
 _LAMP_KEPT = 0.9998
+_LAMP_TAIL_UM = 6.0
+"""A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
+there: all but 1 % of an Airy pattern."""
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
 _JUST = 1.0 + 1e-9
@@ -390,11 +394,14 @@ class ExactView:
         off_x_um = ((place[0] - x0) / step - column) * step_um
         at_um = place * thin.image_distance_m * 1e6
         cell = Cell(int(at_um[0] // _CELL_UM), int(at_um[1] // _CELL_UM), _CELL_UM)
-        span = self.spread.window(cell, 1.0 / away, step_um) + 2 * math.ceil(radius / step)
+        tail = math.ceil(_LAMP_TAIL_UM * thin.working_f_number / step_um)
+        span = self.spread.window(cell, 1.0 / away, step_um)
+        span += 2 * (math.ceil(radius / step) + tail)
         height, width = self.grid.y_um.size, self.grid.x_um.size
         if not (-span < row < height + span and -span < column < width + span):
             return None
-        kinds = tuple(Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds)
+        every = [Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds]
+        kinds = tuple(dict.fromkeys(every))
         kernels = self.spread.kernels_at(
             (float(at_um[0]), float(at_um[1])), 1.0 / away, step_um, self._binning, kinds,
             2 * quick_size(math.ceil(span / 2)), disc_um=radius / step * step_um, kept=_LAMP_KEPT,
@@ -403,10 +410,22 @@ class ExactView:
         scale = light[[k.channel for k in kinds]].astype(np.float32)
         # a lamp is so bright that a kernel's overshoot would count
         np.maximum(kernels, 0.0, out=kernels)
-        kernels /= kernels.sum(axis=(1, 2), keepdims=True)
-        values = np.ascontiguousarray(kernels[:, ::-1, ::-1] * scale[:, None, None])
-        reach = values.shape[1] // 2
+        reach = kernels.shape[1] // 2
+        # what lies beyond the blur disc and the aberrations is diffraction alone
+        drawn = 0.55 * self.pupil.blur_um(1.0 / away) + self._spill
+        drawn = math.ceil(drawn / step_um + radius / step)
+        kernels *= _faded(reach, max(reach - drawn, min(tail, reach // 2)))
+        kernels *= scale[:, None, None] / kernels.sum(axis=(1, 2), keepdims=True)
+        values = np.ascontiguousarray(kernels[[kinds.index(k) for k in every], ::-1, ::-1])
         return _Stamp(row - reach, column - reach, values)
+
+
+@functools.lru_cache(maxsize=64)
+def _faded(reach: int, over: int) -> FloatArray:
+    """(2 reach + 1) squared: 1, and within the last ``over`` of a round edge falling to 0."""
+    at = np.arange(-reach, reach + 1)
+    left = np.clip((reach + 1 - np.hypot(at[:, None], at)) / (over + 1), 0.0, 1.0)
+    return (0.5 - 0.5 * np.cos(np.pi * left)).astype(np.float32)
 
 
 class _Stamp(NamedTuple):

@@ -60,7 +60,7 @@ class Shading:
 
     def __init__(
         self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False,
-        again: bool = False, together: int = 1,
+        quick_cones: bool = False, together: int = 1,
     ) -> None:  # fmt: skip
         squared = np.linspace(0.0, reach_um**2, _SHADES)
         known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
@@ -69,7 +69,7 @@ class Shading:
         factor = np.zeros((2, 3, known.size))
         factor[0] = of(at)
         if cones is not None:
-            means = cones.quick(pupil, at) if quick or again else cones.exact(pupil, at)
+            means = cones.quick(pupil, at) if quick or quick_cones else cones.exact(pupil, at)
             factor = means * factor[0]
         # of a block's neighbours, side by side, so many are within it
         stays = (together - 1) / together
@@ -124,9 +124,7 @@ class LightRenderer:
         self._lock = threading.Lock()
         self._rims: tuple[tuple[float, int, float], Rims] | None = None
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
-        self._textures: (
-            tuple[tuple[float, float, int, int], LensState, list[Texture | None]] | None
-        ) = None
+        self._textures: tuple[tuple[float, ...], LensState, list[Texture | None]] | None = None
         self._slanted: tuple[tuple[int, int, float, float, float], list[Cached | Bulbs]] | None = (
             None
         )
@@ -168,13 +166,14 @@ class LightRenderer:
         # while the ring turns the mean response is interpolated between distances of focus
         turning = textures is not None
         reach = reach_um(grid.x_um, grid.y_um)
-        shading = Shading(pupil, reach, self._cones, again=turning, together=grid.together)
+        shading = Shading(pupil, reach, self._cones, quick_cones=turning, together=grid.together)
         expose(out, grid, shading)
         return out
 
     def _textures_of(self, pupil: Pupil, grid: SampleGrid) -> list[Texture | None] | None:
         """The scene at the samples of a grid; None when it is asked for the first time."""
-        key = (float(grid.x_um[0]), float(grid.y_um[0]), grid.x_um.size, grid.y_um.size)
+        ends = (float(axis[k]) for axis in (grid.x_um, grid.y_um) for k in (0, -1))
+        key = (*ends, grid.x_um.size, grid.y_um.size)
         with self._lock:
             if self._textures is None or self._textures[0] != key:
                 lens_m = pupil.thin.image_distance_m

@@ -6,13 +6,15 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels
+from modoptic.optics._iris import Left, masks, mixed, squares
 from modoptic.optics._pupil import quick_size
 from modoptic.optics._sources import (
     Bulbs,
@@ -22,6 +24,7 @@ from modoptic.optics._sources import (
     SampleGrid,
     Surface,
     Texture,
+    moved_out,
     reach_um,
 )
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
@@ -29,16 +32,26 @@ from modoptic.optics._spread import Binning, Cell, Kind, Spread
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
+_FINER = 1
+"""Where it has edges, at points so much finer, as a power of 2; if samples are."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
+_ALIKE_UM = 8.0
+"""Blur discs smaller than that are taken as alike through all parts of the iris."""
+_LAMP_BLUR = 12.0
+"""Lamps whose blur disc has a diameter of fewer samples are alike through all of the iris, too."""
+_SOFT_STEPS, _SOFT_AIRY = 0.4, 0.3
+"""Light strays from where its part of the iris sends it by so many steps of the lattice, and by so
+many um times the f-number."""
 _LAMP_KEPT = 0.9998
 _LAMP_TAIL_UM = 6.0
 """A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
@@ -58,6 +71,10 @@ class Tile(NamedTuple):
     rows: tuple[int, int]
     columns: tuple[int, int]
     cell: Cell
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
 
 def tiles(grid: SampleGrid) -> list[list[Tile]]:
@@ -138,6 +155,78 @@ class _Band(NamedTuple):
         return np.asarray(self.offset + self.slope * y, np.float64)
 
 
+class _Part(NamedTuple):
+    """A layer as it is seen from samples of a tile, in the points that their kernels reach."""
+
+    image: FloatArray
+    margin: int
+    """So many points lie about those of the samples on each side."""
+    which: IntArray
+    """The kernel of each row of points."""
+    dense: int
+    """Points to a sample, where samples are points."""
+    opaque: bool
+    corner: tuple[int, int]
+    """Row and column of the first sample."""
+    places: tuple[DoubleArray, DoubleArray] | None
+    """Rows and columns of samples among the points; None if they are points."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns of samples there are."""
+        if self.places is not None:
+            return self.places[0].size, self.places[1].size
+        rows, columns = (n - 2 * self.margin - 1 for n in self.image.shape[1:])
+        return rows // self.dense + 1, columns // self.dense + 1
+
+    def mixed(self) -> BoolArray:
+        """Samples whose kernels reach some of the layer and some of what is behind it, (h, w)."""
+        out = mixed(self.image[3], self.margin)
+        if self.places is None:
+            return out[:: self.dense, :: self.dense]
+        out[:-1] |= out[1:]
+        out[:, :-1] |= out[:, 1:]
+        rows, columns = (v.astype(np.int64) for v in self.places)
+        return out[np.ix_(rows, columns)]
+
+    def lay(
+        self, kernels: list[FloatArray], pattern: IntArray, light: FloatArray, passing: FloatArray,
+        at: tuple[slice, slice] | None = None,
+    ) -> None:  # fmt: skip
+        """With kernels for each of ``passing`` (n, h, w) lay it under samples, all or these."""
+        rows, columns = at or tuple(slice(0, n) for n in self.shape)
+        top, left = rows.start + self.corner[0], columns.start + self.corner[1]
+        if self.places is None:
+            n, m = self.dense, 2 * self.margin + 1
+            window = self.image[
+                :, n * rows.start : n * (rows.stop - 1) + m,
+                n * columns.start : n * (columns.stop - 1) + m,
+            ]  # fmt: skip
+            count = pattern.shape[0] * n
+            split = np.empty((count, 4, window.shape[1], -(-window.shape[2] // count)), np.float32)
+            _kernels.split_columns(np.ascontiguousarray(window), split)
+            for taps, share in zip(kernels, passing, strict=True):
+                _kernels.convolve_under_mosaic(
+                    split, self.margin, self.which[rows], taps, squares(taps), self.opaque, pattern,
+                    top, left, columns.stop - columns.start, light, share,
+                )  # fmt: skip
+            return
+        y, x = self.places[0][rows], self.places[1][columns]
+        i, j = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+        i0, i1, j0, j1 = int(i[0]), int(i[-1]) + 2, int(j[0]), int(j[-1]) + 2
+        m = 2 * self.margin
+        window = np.ascontiguousarray(self.image[:, i0 : i1 + m, j0 : j1 + m])
+        blurred = np.empty((len(kernels), 6, i1 - i0, j1 - j0), np.float32)
+        for taps, planes in zip(kernels, blurred, strict=True):
+            _kernels.convolve_planes(
+                window, self.margin, self.which[i0:i1], taps, squares(taps), self.opaque, planes
+            )
+        _kernels.under_mosaic(
+            blurred, i - i0, (y - i).astype(np.float32), j - j0, (x - j).astype(np.float32), top,
+            left, pattern, light, passing,
+        )  # fmt: skip
+
+
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
@@ -164,6 +253,7 @@ class ExactView:
         # what is sharp is sampled between samples that lie farther apart than photosites
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
+        self._finer = _FINER if grid.binning < _DENSE_FROM else 0
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
@@ -181,9 +271,11 @@ class ExactView:
             for r in np.linspace(0.0, reach_um(grid.x_um, grid.y_um), 8)
         )
         self._sources: list[_Source | list[_Stamp]] = []
+        lamps: list[tuple[int, Bulbs]] = []
         for n, part in enumerate(parts):
             if isinstance(part, Bulbs):
-                self._sources.append(self._stamps(part, progress))
+                lamps.append((n, part))
+                self._sources.append([])
                 continue
             raster = rasters[n] if rasters else None
             cached = raster.at(lens_m, self.pupil.warp) if isinstance(raster, Cached) else None
@@ -194,30 +286,42 @@ class ExactView:
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
             texture = textures[n] if textures else None
             self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
+        for n, bulbs in lamps:
+            front = [source for source in self._sources[n:] if isinstance(source, _Source)]
+            self._sources[n] = self._stamps(bulbs, front, progress)
 
     def tile(self, tile: Tile, through: FloatArray | None = None) -> FloatArray:
         """Light (h, w) before shading; ``through`` gets what passes from behind the scene."""
-        (i0, i1), (j0, j1) = tile.rows, tile.columns
-        light = np.zeros((i1 - i0, j1 - j0), np.float32)
-        passing = np.ones((i1 - i0, j1 - j0), np.float32)
-        pattern = self._patterns[i0 % self._period][j0 % self._period]
+        light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
+        pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
         for source in reversed(self._sources):
             if isinstance(source, list):
-                for stamp in source:
-                    _kernels.stamp_mosaic(
-                        stamp.values, stamp.row - i0, stamp.column - j0, i0, j0, self._period,
-                        light, passing,
-                    )  # fmt: skip
+                self._add(source, tile, light, left)
                 continue
             hidden = [
-                self._under(source, band, tile, pattern, light, passing)
+                self._under(source, band, tile, pattern, light, left)
                 for band in self._bands(source, tile.cell)
             ]
             if hidden and all(hidden):
                 break
         if through is not None:
-            through[:] = passing
+            through[:] = left.whole
         return light
+
+    def _add(self, stamps: list[_Stamp], tile: Tile, light: FloatArray, left: Left) -> None:
+        """Lay lamps under what is there."""
+        (i0, _), (j0, _) = tile.rows, tile.columns
+        whole, free = left.whole, np.ones_like(light)
+        for stamp in stamps:
+            _kernels.stamp_mosaic(
+                stamp.values, stamp.row - i0, stamp.column - j0, i0, j0, self._period, light,
+                free if stamp.passed else whole,
+            )  # fmt: skip
+
+    def _masks(self, reach: int, radius: float, step_um: float) -> FloatArray:
+        """As `masks`, of taps ``step_um`` apart."""
+        soft = math.hypot(_SOFT_STEPS, _SOFT_AIRY * self.thin.working_f_number / step_um)
+        return masks(reach, radius, soft)
 
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
@@ -252,9 +356,12 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        passing: FloatArray,
+        left: Left, finer: int = 0,
     ) -> bool:  # fmt: skip
-        """Lay one layer under a band of the tile; True if nothing behind it can be seen there."""
+        """Lay one layer under a band of the tile; True if nothing behind it can be seen there.
+
+        At points of a level that is lower by ``finer`` than the band's.
+        """
         lattice = self._lattice
         source, cached, bent = found.direct, found.cached, band.bent
         tx = self._tx[tile.columns[0] : tile.columns[1]]
@@ -266,17 +373,17 @@ class ExactView:
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
         level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0) * _JUST))
-        level = min(level, source.max_level)
+        level = min(max(level - finer, 0), source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source
-        finer, kept = level, -1
+        taken, kept = level, -1
         if cached is not None:
             # a raster whose points lie about so far apart or less
             kept = math.floor(math.log2(step / (cached.lattice.step * cached.scale)) + 0.1)
             kept = min(kept, cached.max_level)
             if level and kept >= 0:
-                of, finer = cached, kept
-                x0, y0, step = (cached.scale * v for v in cached.lattice.origin(finer))
+                of, taken = cached, kept
+                x0, y0, step = (cached.scale * v for v in cached.lattice.origin(taken))
         step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
@@ -318,8 +425,8 @@ class ExactView:
             kinds = tuple(
                 self._kinds[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
             )
-        stack, reaches = self._stack(cell, discs, step_um, kinds)
-        margin = int(reaches.max())
+        stack = self._stack(cell, discs, step_um, kinds)
+        margin = stack.shape[2] // 2
         size = dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin
         i, j = dense * first_row - margin, dense * first_column - margin
         if level == 0 and dense == 1 and cached is not None and kept >= 0:
@@ -329,27 +436,51 @@ class ExactView:
             image = texture.sharp(x0 + j * step, y0 + i * step, step, size)
         else:
             of = found.finest if dense > 1 else of
-            image = of.fetch(finer, i, j, *size)
+            image = of.fetch(taken, i, j, *size)
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= 1.0 - 1e-6)
-        if level == 0:
-            parts = self._period * dense
-            split = np.empty((parts, 4, image.shape[1], -(-image.shape[2] // parts)), np.float32)
-            _kernels.split_columns(image, split)
-            rest = cast(float, _kernels.convolve_under_mosaic(
-                split, margin, which, stack, reaches, opaque, pattern, int(i0), int(j0), width,
-                light, passing,
-            ))  # fmt: skip
-        else:
-            blurred = np.empty((6, height, width), np.float32)
-            _kernels.convolve_planes(image, margin, which, stack, reaches, opaque, blurred)
-            rest = cast(float, _kernels.under_mosaic(
-                blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
-                (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
-            ))  # fmt: skip
+        if level and finer < self._finer and not opaque:
+            # edges show how far apart points lie
+            return self._under(found, band, tile, pattern, light, left, self._finer)
+
+        part = _Part(
+            image, margin, which, dense, opaque, (int(i0), int(j0)),
+            (y - first_row, x - first_column) if level else None,
+        )  # fmt: skip
+        alike = most * self.thin.image_distance_m * 1e6 < _ALIKE_UM
+        self._put(part, pattern, stack, left, light, None if alike else (discs / step, step_um))
         whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
-        return whole and rest < _OPAQUE
+        return whole and left.most(slice(*within)) < _OPAQUE
+
+    def _put(
+        self, part: _Part, pattern: IntArray, kernels: FloatArray, left: Left, light: FloatArray,
+        blur: tuple[DoubleArray, float] | None,
+    ) -> None:  # fmt: skip
+        """Lay a layer under a part of a tile, by parts of the iris where it is hidden by them.
+
+        ``blur``: signed diameters of the blur disc of each kernel, in taps, and the distance of
+        taps, um; None if the iris does not matter.
+        """
+        apart = part.mixed() if blur is not None and not part.opaque else None
+        if blur is None:
+            at = left.within(part.corner, part.shape)
+            if at is not None:
+                alone, passing = np.zeros_like(light), np.ones_like(light)
+                part.lay([kernels], pattern, alone, passing[None], at)
+                light += alone * left.parts.sum(axis=0)
+                left.parts *= passing
+        elif left.parts.size or (apart is not None and apart.any()):
+            reach = kernels.shape[2] // 2
+            each = [self._masks(reach, 0.5 * float(disc), blur[1]) for disc in blur[0]]
+            cut = left.cut(kernels, np.stack(each, axis=1))
+            if apart is not None:
+                left.part(apart, part.corner)
+            at = left.within(part.corner, part.shape)
+            if at is not None:
+                part.lay(cut, pattern, light, left.parts, at)
+        part.lay([kernels], pattern, light, left.alike[None])
+        left.gather()
 
     def _inverse(self, disc: float) -> float:
         """Inverse depth at which the blur disc has this signed diameter, a tangent."""
@@ -357,33 +488,35 @@ class ExactView:
 
     def _stack(
         self, cell: Cell, discs: DoubleArray, step_um: float, kinds: tuple[Kind, ...]
-    ) -> tuple[FloatArray, IntArray]:
-        """Kernels for each blur disc, side by side, and how far each reaches."""
+    ) -> FloatArray:
+        """Kernels (n, kinds, m, m) for each blur disc, as large as the largest."""
         made = [
             self.spread.kernels(cell, self._inverse(float(d)), step_um, self._binning, kinds)
             for d in discs
         ]
-        reaches = np.array([k.shape[1] // 2 for k in made], np.int64)
-        most = int(reaches.max())
+        most = max(kernel.shape[1] // 2 for kernel in made)
         stack = np.zeros((len(made), len(kinds), 2 * most + 1, 2 * most + 1), np.float32)
-        for place, kernel, reach in zip(stack, made, reaches, strict=True):
+        for place, kernel in zip(stack, made, strict=True):
+            reach = kernel.shape[1] // 2
             part = slice(most - reach, most + reach + 1)
             place[:, part, part] = kernel
-        return stack, reaches
+        return stack
 
-    def _stamps(self, bulbs: Bulbs, progress: Callable[[float], None]) -> list[_Stamp]:
-        """Each lamp as its light falls on the samples."""
+    def _stamps(
+        self, bulbs: Bulbs, front: Sequence[_Source], progress: Callable[[float], None]
+    ) -> list[_Stamp]:
+        """Each lamp, with these layers in front of it, as its light falls on the samples."""
         count = len(bulbs.channels)
-        found: list[_Stamp | None] = [None] * count
+        found: list[list[_Stamp]] = [[] for _ in range(count)]
 
         def work(first: int, end: int) -> None:
             for n in range(first, end):
-                found[n] = self._stamp(bulbs, n)
+                found[n] = self._stamp(bulbs, n, front)
 
         run_bands(work, count, 1, done=lambda made: progress(made / count))
-        return [stamp for stamp in found if stamp is not None]
+        return [stamp for stamps in found for stamp in stamps]
 
-    def _stamp(self, bulbs: Bulbs, n: int) -> _Stamp | None:
+    def _stamp(self, bulbs: Bulbs, n: int, front: Sequence[_Source]) -> list[_Stamp]:
         lamps, thin, step_um = bulbs.lamps, self.thin, self._step_um
         x0, y0, step = self._lattice.origin(0)
         away = float(lamps.position_m[n, 2] - thin.image_distance_m)
@@ -399,7 +532,7 @@ class ExactView:
         span += 2 * (math.ceil(radius / step) + tail)
         height, width = self.grid.y_um.size, self.grid.x_um.size
         if not (-span < row < height + span and -span < column < width + span):
-            return None
+            return []
         every = [Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds]
         kinds = tuple(dict.fromkeys(every))
         kernels = self.spread.kernels_at(
@@ -417,7 +550,62 @@ class ExactView:
         kernels *= _faded(reach, max(reach - drawn, min(tail, reach // 2)))
         kernels *= scale[:, None, None] / kernels.sum(axis=(1, 2), keepdims=True)
         values = np.ascontiguousarray(kernels[[kinds.index(k) for k in every], ::-1, ::-1])
-        return _Stamp(row - reach, column - reach, values)
+        stamp = _Stamp(row - reach, column - reach, values)
+        blur = thin.iris_m * (1.0 / away - thin.inverse_focus)
+        if abs(blur) < _LAMP_BLUR * step:
+            return [stamp]
+        # within the blur disc each sample gets its light through one place of the iris
+        at = np.arange(-reach, reach + 1)
+        inside = np.hypot(at[:, None], at) <= drawn
+        passed = inside.astype(np.float32)
+        for source in front:
+            self._hide(source, place, radius, blur, stamp, passed)
+        return [
+            stamp._replace(values=values * ~inside),
+            stamp._replace(values=values * passed, passed=True),
+        ]
+
+    def _hide(
+        self, source: _Source, place: DoubleArray, radius: float, blur: float, stamp: _Stamp,
+        passed: FloatArray,
+    ) -> None:  # fmt: skip
+        """What a layer lets pass of a lamp's light on its way to the samples of its stamp.
+
+        The way from the lamp at ``place`` to a sample meets the layer between their directions: as
+        far from the sample's to the lamp's as the blur of the one goes into that of the other.
+        """
+        thin, (x0, y0, step) = self.thin, self._lattice.origin(0)
+        dense = self._dense
+        part = thin.iris_m * (source.a + source.b * float(place[1]) - thin.inverse_focus) / blur
+        if abs(1.0 - part) < 1e-3:
+            part = 1.0 - 1e-3
+        # an edge is as soft as a sample is wide, and as the lamp throws it
+        gathered = math.sqrt(4.0 * (self._binning.side**2 - 1.0) + 1.0) * self._binning.pitch_um
+        thrown = math.sqrt(3.0) * radius * abs(part / (1.0 - part)) / step
+        soft = round(0.5 * (dense * math.hypot(gathered / self._step_um, thrown) - 1.0))
+        size = dense * len(passed) + 2 * soft
+        off = 0.5 * (1.0 / dense - 1.0) - soft / dense
+        first = [
+            (1.0 - part) * (origin + step * (k + off)) + part * float(p)
+            for origin, k, p in ((x0, stamp.column, place[0]), (y0, stamp.row, place[1]))
+        ]
+        step *= (1.0 - part) / dense
+        last = [at + step * (size - 1) for at in first]
+        low = [min(v) for v in zip(first, last, strict=True)]
+        high = [max(v) for v in zip(first, last, strict=True)]
+        left, top, right, bottom = moved_out(source.bounds)
+        if low[0] > right or high[0] < left or low[1] > bottom or high[1] < top:
+            return
+        seen = np.empty((4, size, size), np.float32)
+        layer = source.direct
+        layer.layer.sample(layer.matrix, layer.lens_m, low[0], low[1], abs(step), seen, layer.warp)
+        cover = ndimage.uniform_filter(seen[3], 2 * soft + 1)[
+            soft : size - soft, soft : size - soft
+        ]
+        turned = slice(None, None, -1 if step < 0.0 else 1)
+        count = len(passed)
+        cover = cover[turned, turned].reshape(count, dense, count, dense).mean(axis=(1, 3))
+        passed *= 1.0 - cover
 
 
 @functools.lru_cache(maxsize=64)
@@ -434,3 +622,5 @@ class _Stamp(NamedTuple):
     row: int
     column: int
     values: FloatArray
+    passed: bool = False
+    """Whether it is what passed the layers in front already."""

@@ -333,7 +333,7 @@ def convolve_under_mosaic(
     margin: int,
     which: IntArray,
     kernels: FloatArray,
-    reaches: IntArray,
+    boxes: IntArray,
     opaque: bool,
     pattern: IntArray,
     top: int,
@@ -347,9 +347,10 @@ def convolve_under_mosaic(
     ``pattern`` (p, p) has the channels of the tile's first samples. ``split`` (p n, 4, rows,
     columns) is the layer by `split_columns`; n of its points make the distance of two samples. It
     is larger than the part by ``margin`` points on each side. Row i of the part, which begins at
-    (top, left) of the tile, takes ``kernels[which[i]]`` (p p, k, k), of which the middle out to
-    ``reaches[which[i]]`` is used. ``opaque`` says that the layer covers all. Returns the largest
-    share of light left in the part.
+    (top, left) of the tile, takes ``kernels[which[i]]`` (p p, k, k), of which a square is used: row
+    ``which[i]`` of ``boxes`` (n, 3) says how far it reaches to each side of its middle, and by how
+    many rows and columns that lies off the kernel's. ``opaque`` says that the layer covers all.
+    Returns the largest share of light left in the part.
     """
     period = pattern.shape[0]
     half = width // period + 2
@@ -370,7 +371,7 @@ def convolve_under_mosaic(
             continue
         target = light[top + i]
         n = which[i]
-        r = reaches[n]
+        r, row_off, column_off = boxes[n, 0], boxes[n, 1], boxes[n, 2]
         for side in range(period):
             begin = first + (side - first - left) % period
             count = (last - begin) // period + 1
@@ -384,12 +385,12 @@ def convolve_under_mosaic(
                 into = cover if plane else sums
                 source = 3 if plane else c
                 for y in range(-r, r + 1):
-                    row = dense * i + margin + y
-                    taps = kernels[n, kind, middle + y]
-                    at = dense * begin + margin - r
+                    row = dense * i + margin + row_off + y
+                    taps = kernels[n, kind, middle + row_off + y]
+                    at = dense * begin + margin + column_off - r
                     x = 0
                     while x + 3 <= 2 * r:
-                        k = middle - r + x
+                        k = middle + column_off - r + x
                         t0, t1, t2, t3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
                         a, b, d, e = at + x, at + x + 1, at + x + 2, at + x + 3
                         s0 = split[a % parts, source, row, a // parts : a // parts + count]
@@ -400,7 +401,7 @@ def convolve_under_mosaic(
                             into[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
                         x += 4
                     while x <= 2 * r:
-                        t0 = taps[middle - r + x]
+                        t0 = taps[middle + column_off - r + x]
                         a = at + x
                         s0 = split[a % parts, source, row, a // parts : a // parts + count]
                         for j in range(count):
@@ -432,7 +433,7 @@ def convolve_planes(
     margin: int,
     which: IntArray,
     kernels: FloatArray,
-    reaches: IntArray,
+    boxes: IntArray,
     opaque: bool,
     out: FloatArray,
 ) -> None:
@@ -444,7 +445,7 @@ def convolve_planes(
     width = out.shape[2]
     for i in range(out.shape[1]):
         n = which[i]
-        r = reaches[n]
+        r, row_off, column_off = boxes[n, 0], boxes[n, 1], boxes[n, 2]
         for c in range(3):
             sums, cover = out[c, i], out[3 + c, i]
             sums[:] = np.float32(0.0)
@@ -453,10 +454,10 @@ def convolve_planes(
                 plane = source[3] if part else source[c]
                 target = cover if part else sums
                 for y in range(-r, r + 1):
-                    line = plane[i + margin + y]
-                    taps = kernels[n, c, middle + y]
-                    x = -r
-                    while x + 3 <= r:
+                    line = plane[i + margin + row_off + y]
+                    taps = kernels[n, c, middle + row_off + y]
+                    x = column_off - r
+                    while x + 3 <= column_off + r:
                         at = margin + x
                         t0, t1 = taps[middle + x], taps[middle + x + 1]
                         t2, t3 = taps[middle + x + 2], taps[middle + x + 3]
@@ -465,7 +466,7 @@ def convolve_planes(
                         for j in range(width):
                             target[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
                         x += 4
-                    while x <= r:
+                    while x <= column_off + r:
                         t0 = taps[middle + x]
                         s0 = line[margin + x : margin + x + width]
                         for j in range(width):
@@ -474,8 +475,19 @@ def convolve_planes(
 
 
 @_jit
+def _filled(line: FloatArray, left: int, width: int) -> tuple[int, int]:
+    """From which place on, counted from ``left``, and up to which a row is not 0."""
+    first, end = 0, width
+    while first < end and line[left + first] == np.float32(0.0):
+        first += 1
+    while end > first and line[left + end - 1] == np.float32(0.0):
+        end -= 1
+    return first, end
+
+
+@_jit
 def under_mosaic(
-    layer: FloatArray,
+    layers: FloatArray,
     rows: IntArray,
     row_part: FloatArray,
     columns: IntArray,
@@ -486,17 +498,15 @@ def under_mosaic(
     light: FloatArray,
     passing: FloatArray,
 ) -> float:
-    """Lay ``layer`` of `convolve_planes` under what is there, each sample in its own colour.
+    """Lay a layer under what is there, each sample in its own colour, by parts of the iris.
 
-    Sample (top + i, left + j) of the tile lies ``row_part[i]`` beyond row ``rows[i]`` of the layer,
-    likewise for columns; ``pattern`` (p, p) has the channels of the tile's first samples. ``light``
-    (h, w) gathers, ``passing`` (h, w) is the share that passes what is in front. Returns the
-    largest share left in the part touched.
+    ``layers`` (parts, 6, rows, columns) is by `convolve_planes`. Sample (top + i, left + j) of the
+    tile lies ``row_part[i]`` beyond row ``rows[i]`` of it, which is not the last; likewise for
+    columns. ``pattern`` (p, p) has the channels of the tile's first samples. ``light`` (h, w)
+    gathers, ``passing`` (parts, h, w) is the share that passes what is in front.
     """
     width = columns.size
-    wide = layer.shape[2]
-    line = np.empty((4, wide), np.float32)
-    most = np.float32(0.0)
+    line = np.empty((4, layers.shape[3]), np.float32)
     last = pattern.shape[0] - 1
     for i in range(rows.size):
         y, part = rows[i], row_part[i]
@@ -504,30 +514,63 @@ def under_mosaic(
         c0 = c1 = colors[0]
         for k in range(last + 1):
             c1 = colors[k] if colors[k] != c0 else c1
-        y1 = y + 1 if part > 0.0 else y
-        for j in range(wide):
-            line[0, j] = layer[c0, y, j] + part * (layer[c0, y1, j] - layer[c0, y, j])
-            line[1, j] = layer[c1, y, j] + part * (layer[c1, y1, j] - layer[c1, y, j])
-            line[2, j] = layer[3 + c0, y, j] + part * (layer[3 + c0, y1, j] - layer[3 + c0, y, j])
-            line[3, j] = layer[3 + c1, y, j] + part * (layer[3 + c1, y1, j] - layer[3 + c1, y, j])
         target = light[top + i]
-        rest = passing[top + i]
-        for j in range(width):
-            x, t = columns[j], column_part[j]
-            x1 = x + 1 if t > 0.0 else x
-            k = 0 if colors[(left + j) & last] == c0 else 1
-            p, a = line[k], line[2 + k]
-            share = max(a[x] + t * (a[x1] - a[x]), np.float32(0.0))
-            value = max(p[x] + t * (p[x1] - p[x]), np.float32(0.0))
-            if share > np.float32(1.0):
-                value /= share
-                share = np.float32(1.0)
-            through = rest[left + j]
-            target[left + j] += through * value
-            through *= np.float32(1.0) - share
-            rest[left + j] = through
-            most = max(most, through)
-    return float(most)
+        for n in range(layers.shape[0]):
+            rest = passing[n, top + i]
+            first, end = _filled(rest, left, width)
+            if first >= end:
+                continue
+            for k in range(4):
+                plane = layers[n, (k >> 1) * 3 + (c1 if k & 1 else c0)]
+                above, below, into = plane[y], plane[y + 1], line[k]
+                for j in range(columns[first], columns[end - 1] + 2):
+                    into[j] = above[j] + part * (below[j] - above[j])
+            for j in range(first, end):
+                through = rest[left + j]
+                if through == np.float32(0.0):
+                    continue
+                x, t = columns[j], column_part[j]
+                k = 0 if colors[(left + j) & last] == c0 else 1
+                p, a = line[k], line[2 + k]
+                share = max(a[x] + t * (a[x + 1] - a[x]), np.float32(0.0))
+                value = max(p[x] + t * (p[x + 1] - p[x]), np.float32(0.0))
+                if share > np.float32(1.0):
+                    value /= share
+                    share = np.float32(1.0)
+                target[left + j] += through * value
+                through *= np.float32(1.0) - share
+                rest[left + j] = through
+
+
+@_jit
+def gather_parts(
+    parts: FloatArray, weights: FloatArray, alike: FloatArray, top: int, bottom: int, left: int,
+    right: int, within: float,
+) -> None:  # fmt: skip
+    """Where all of ``parts`` (n, h, w) are their weight's share of their sum, add it to ``alike``.
+
+    And make them 0; of rows from ``top`` to ``bottom`` and columns from ``left`` to ``right``.
+    """
+    total, off = np.empty(right - left, np.float32), np.empty(right - left, np.float32)
+    for i in range(top, bottom):
+        total[:], off[:] = np.float32(0.0), np.float32(0.0)
+        for n in range(parts.shape[0]):
+            part = parts[n, i, left:right]
+            for j in range(total.size):
+                total[j] += part[j]
+        for n in range(parts.shape[0]):
+            part, weight = parts[n, i, left:right], weights[n]
+            for j in range(total.size):
+                off[j] = max(off[j], abs(part[j] - weight * total[j]))
+        target = alike[i, left:right]
+        for j in range(total.size):
+            keep = off[j] > within
+            target[j] += np.float32(0.0) if keep else total[j]
+            off[j] = np.float32(1.0) if keep else np.float32(0.0)
+        for n in range(parts.shape[0]):
+            part = parts[n, i, left:right]
+            for j in range(total.size):
+                part[j] *= off[j]
 
 
 @_jit

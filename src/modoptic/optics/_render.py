@@ -400,21 +400,23 @@ def warm_layers() -> Iterator[str]:
     _kernels.blur_line(four, np.ones(7, np.float32), image)
     yield "optics: diffraction"
     at, part = np.zeros(2, np.int64), np.zeros(2, np.float32)
-    pattern, one = np.zeros((2, 2), np.int64), np.zeros(1, np.int64)
+    pattern, boxes = np.zeros((2, 2), np.int64), np.array([[1, 0, 0]])
     light, passing = np.zeros((3, 2, 2), np.float32), np.ones((2, 2), np.float32)
     split, taps = np.zeros((2, 4, 9, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
     _kernels.split_columns(four, split)
     _kernels.convolve_under_mosaic(
-        split, 1, at, taps, one + 1, False, pattern, 0, 0, 2, light[0], passing
+        split, 1, at, taps, boxes, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"
-    six = np.zeros((6, 2, 2), np.float32)
-    _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, False, six)
+    six = np.zeros((1, 6, 4, 4), np.float32)
+    rows = np.zeros(4, np.int64)
+    _kernels.convolve_planes(four, 1, rows, taps[:, :3].copy(), boxes, False, six[0])
     yield "optics: defocus of the full model"
-    _kernels.under_mosaic(six, at, part, at, part, 0, 0, pattern, light[0], passing)
+    _kernels.under_mosaic(six, at, part, at, part, 0, 0, pattern, light[0], light[:1])
+    _kernels.gather_parts(light, np.ones(3, np.float32), passing, 0, 2, 0, 2, 1e-5)
     _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]

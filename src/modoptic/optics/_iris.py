@@ -1,0 +1,190 @@
+"""The iris in parts: what something blurred hides is hidden from the same part of the lens.
+
+Where two layers are both blurred, a ray that passes beside the front one meets the one behind it at
+a place that goes with its place in the iris. Laid over each other as pictures that are blurred
+already, they would meet as if through unrelated parts of it. A tap of a kernel tells through which
+part its light came, as the blur disc is a picture of the iris: so kernels are cut up, and each part
+composited for itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from modoptic.optics import _kernels
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_RINGS = 2
+_SOFT = 0.1
+"""Parts run into each other by so much of the radius of the iris."""
+_FEW = 0.1
+"""Of a part's share of the light: a layer that gets less through it is taken as through all."""
+
+_ALIKE = 1e-5
+"""Parts through which the same passes within this are taken as one again."""
+
+
+def _centres(rings: int) -> DoubleArray:
+    """Centres (n, 2) of parts of a round iris of radius 1, equally large: one, and rings of 6 k."""
+    total = 1 + 3 * rings * (rings + 1)
+    out = [(0.0, 0.0)]
+    for k in range(1, rings + 1):
+        inner, outer = (math.sqrt((1 + 3 * m * (m + 1)) / total) for m in (k - 1, k))
+        # centroids of sectors
+        half = math.pi / (6 * k)
+        at = 2.0 / 3.0 * (outer**3 - inner**3) / (outer**2 - inner**2) * math.sin(half) / half
+        turns = half * (2.0 * np.arange(6 * k) + (k & 1))
+        out += [(at * math.cos(turn), at * math.sin(turn)) for turn in turns]
+    return np.array(out)
+
+
+_CENTRES = _centres(_RINGS)
+
+
+@functools.lru_cache(maxsize=64)
+def masks(reach: int, radius: float, soft: float) -> FloatArray:
+    """Which share of each tap came through each part of the iris, (parts, n, n), n = 2 reach + 1.
+
+    Parameters
+    ----------
+    radius : of the blur disc in taps, signed: the iris is upside down in it where it is negative
+    soft : how far light strays from where its part sends it, in taps
+    """
+    at = np.arange(-reach, reach + 1, dtype=np.float64)
+    x, y = (v[:, None, None] for v in (_CENTRES * radius).T)
+    away = (at[:, None] - y) ** 2 + (at - x) ** 2
+    away -= away.min(axis=0)
+    out = np.exp(-0.5 * away / (soft**2 + (_SOFT * radius) ** 2))
+    out[out < 1e-3] = 0.0
+    out /= out.sum(axis=0)
+    return out.astype(np.float32)
+
+
+def squares(kernels: FloatArray) -> IntArray:
+    """What is not 0 of kernels (n, kinds, m, m) lies within squares: (n, 3).
+
+    How far each reaches to each side of its middle, and by how many rows and columns that lies off
+    the kernel's.
+    """
+    middle = kernels.shape[2] // 2
+    out = np.zeros((len(kernels), 3), np.int64)
+    for square, taps in zip(out, kernels.any(axis=1), strict=True):
+        ends: list[tuple[int, int]] = []
+        for axis in (1, 0):
+            at = np.flatnonzero(taps.any(axis=axis)) - middle
+            ends.append((int(at[0]), int(at[-1])))
+        reach = max((last - first + 1) // 2 for first, last in ends)
+        room = middle - reach
+        square[:] = reach, *(min(max((a + b) // 2, -room), room) for a, b in ends)
+    return out
+
+
+def mixed(cover: FloatArray, reach: int) -> BoolArray:
+    """Where some of a layer and some of what is behind it lie within ``reach`` points.
+
+    ``cover`` (h + 2 reach, w + 2 reach) is its coverage; the result (h, w).
+    """
+    edge = (cover > 0.0) & (cover < 1.0)
+    edge[1:] |= cover[1:] != cover[:-1]
+    edge[:, 1:] |= cover[:, 1:] != cover[:, :-1]
+    out = edge.view(np.uint8)
+    for axis in (0, 1):
+        out = ndimage.maximum_filter1d(out, 2 * reach + 1, axis)
+    size = slice(reach, -reach or None)
+    return np.asarray(out[size, size], np.bool_)
+
+
+class Left:
+    """The share of light that passes what is in front, of each sample of a tile.
+
+    Where something blurred hides a part of it, through each part of the iris.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.alike = np.ones(shape, np.float32)
+        """(h, w) through all of the iris; 0 where it is parted."""
+        self.parts = np.zeros((0, *shape), np.float32)
+        """(parts, h, w) through each part, 0 where it is not; the first to be parted makes it."""
+        self.box = slice(0, 0), slice(0, 0)
+        """Rows and columns within which it may be."""
+        self._weights: FloatArray = np.zeros(0, np.float32)
+
+    @property
+    def whole(self) -> FloatArray:
+        """(h, w) through all parts together."""
+        return self.alike + self.parts.sum(axis=0) if self.parts.size else self.alike
+
+    def most(self, rows: slice) -> float:
+        """The largest share left in these rows."""
+        return max(
+            float(self.alike[rows].max()), float(self.parts[:, rows].sum(axis=0).max(initial=0.0))
+        )
+
+    def cut(self, kernels: FloatArray, masks: FloatArray) -> list[FloatArray]:
+        """Kernels (n, kinds, m, m) of a layer for each part, by masks (parts, n, m, m) of it.
+
+        The first layer for which this is asked says how much of the light each part gets.
+        """
+        shares = np.einsum("nkij,pnij->pnk", kernels, masks, optimize=False)
+        if not self._weights.size:
+            mean = np.maximum(shares.mean(axis=(1, 2)), 0.0)
+            self._weights = mean / mean.sum()
+        out: list[FloatArray] = []
+        for mask, share, weight in zip(masks, shares, self._weights, strict=True):
+            if share.min() < _FEW * weight or weight == 0.0:
+                out.append(kernels)
+            else:
+                out.append(kernels * (mask[:, None] / share[:, :, None, None]))
+        return out
+
+    def part(self, where: BoolArray, corner: tuple[int, int]) -> None:
+        """From now on by parts of the iris, where (h, w) from a place of the tile on says so."""
+        rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+        if not rows.size:
+            return
+        if not self.parts.size:
+            self.parts = np.zeros((len(_CENTRES), *self.alike.shape), np.float32)
+        inner = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        at_rows, at_columns = (
+            slice(first + span.start, first + span.stop)
+            for first, span in zip(corner, inner, strict=True)
+        )
+        alike = self.alike[at_rows, at_columns]
+        moved = np.where(where[inner], alike, np.float32(0.0))
+        alike -= moved
+        for part, weight in zip(self.parts, self._weights, strict=True):
+            part[at_rows, at_columns] += moved * weight
+        self.box = _hull(self.box[0], at_rows), _hull(self.box[1], at_columns)
+
+    def within(self, corner: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice] | None:
+        """`box` within a part of the tile, counted from its corner; None if it lies outside."""
+        out = [
+            slice(max(span.start - first, 0), min(span.stop - first, size))
+            for span, first, size in zip(self.box, corner, shape, strict=True)
+        ]
+        return (out[0], out[1]) if all(s.start < s.stop for s in out) else None
+
+    def gather(self) -> None:
+        """Parts have changed: those through which the same share is left are alike again."""
+        rows, columns = self.box
+        if rows.start < rows.stop:
+            _kernels.gather_parts(
+                self.parts, self._weights, self.alike, rows.start, rows.stop, columns.start,
+                columns.stop, _ALIKE,
+            )  # fmt: skip
+
+
+def _hull(one: slice, other: slice) -> slice:
+    """From the first to the last of two spans, the one of which may be empty."""
+    if one.start == one.stop:
+        return other
+    return slice(min(one.start, other.start), max(one.stop, other.stop))

@@ -245,8 +245,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "spans_of", "blur_iris", "blur_line", "share_outside", "slide", "slide_sharp",
             "split_columns",
             "convolve_under_mosaic", "convolve_planes",
-            "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts", "expose_mosaic",
-            "expose_color",
+            "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
+            "expose_mosaic", "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels
-from modoptic.optics._iris import Left, masks, mixed, squares
+from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed, squares
 from modoptic.optics._pupil import quick_size
 from modoptic.optics._sources import (
     Bulbs,
@@ -254,6 +254,7 @@ class ExactView:
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
         self._finer = _FINER if grid.binning < _DENSE_FROM else 0
+        self._rings = RINGS if grid.binning < _DENSE_FROM else RINGS_COARSE
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
@@ -321,7 +322,7 @@ class ExactView:
     def _masks(self, reach: int, radius: float, step_um: float) -> FloatArray:
         """As `masks`, of taps ``step_um`` apart."""
         soft = math.hypot(_SOFT_STEPS, _SOFT_AIRY * self.thin.working_f_number / step_um)
-        return masks(reach, radius, soft)
+        return masks(reach, radius, soft, self._rings)
 
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.

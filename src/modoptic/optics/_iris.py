@@ -23,7 +23,8 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_RINGS = 2
+RINGS, RINGS_COARSE = 2, 1
+"""Of parts about the middle one: 19 parts, and 7 where the picture is small."""
 _SOFT = 0.1
 """Parts run into each other by so much of the radius of the iris."""
 _FEW = 0.1
@@ -33,6 +34,7 @@ _ALIKE = 1e-5
 """Parts through which the same passes within this are taken as one again."""
 
 
+@functools.cache
 def _centres(rings: int) -> DoubleArray:
     """Centres (n, 2) of parts of a round iris of radius 1, equally large: one, and rings of 6 k."""
     total = 1 + 3 * rings * (rings + 1)
@@ -47,20 +49,18 @@ def _centres(rings: int) -> DoubleArray:
     return np.array(out)
 
 
-_CENTRES = _centres(_RINGS)
-
-
 @functools.lru_cache(maxsize=64)
-def masks(reach: int, radius: float, soft: float) -> FloatArray:
+def masks(reach: int, radius: float, soft: float, rings: int) -> FloatArray:
     """Which share of each tap came through each part of the iris, (parts, n, n), n = 2 reach + 1.
 
     Parameters
     ----------
     radius : of the blur disc in taps, signed: the iris is upside down in it where it is negative
     soft : how far light strays from where its part sends it, in taps
+    rings : of parts
     """
     at = np.arange(-reach, reach + 1, dtype=np.float64)
-    x, y = (v[:, None, None] for v in (_CENTRES * radius).T)
+    x, y = (v[:, None, None] for v in (_centres(rings) * radius).T)
     away = (at[:, None] - y) ** 2 + (at - x) ** 2
     away -= away.min(axis=0)
     out = np.exp(-0.5 * away / (soft**2 + (_SOFT * radius) ** 2))
@@ -152,7 +152,7 @@ class Left:
         if not rows.size:
             return
         if not self.parts.size:
-            self.parts = np.zeros((len(_CENTRES), *self.alike.shape), np.float32)
+            self.parts = np.zeros((self._weights.size, *self.alike.shape), np.float32)
         inner = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
         at_rows, at_columns = (
             slice(first + span.start, first + span.stop)

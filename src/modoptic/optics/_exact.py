@@ -39,7 +39,7 @@ _OPAQUE = 1e-4
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
-"""Where it has edges, at points so much finer, as a power of 2; if samples are."""
+"""Where it has edges, at points so much finer, as a power of 2, if samples are photosites."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
@@ -253,8 +253,7 @@ class ExactView:
         # what is sharp is sampled between samples that lie farther apart than photosites
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
-        self._finer = _FINER if grid.binning < _DENSE_FROM else 0
-        self._rings = RINGS if grid.binning < _DENSE_FROM else RINGS_COARSE
+        self._finer, self._rings = (_FINER, RINGS) if self._dense == 1 else (0, RINGS_COARSE)
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)

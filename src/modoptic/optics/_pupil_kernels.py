@@ -353,6 +353,9 @@ def fly(
     """
     count = int(math.sqrt(parts.size / 2.0) + 0.5)
     none = np.zeros((1, 1))
+    terms, powers = opd.shape[1], opd.shape[2]
+    # of a row: each path is a polynomial of x squared, and so is its derivative by y
+    row, row_y = np.empty((opd.shape[0], terms)), np.empty((opd.shape[0], terms))
     hx, hy = box[1] / count, (box[3] - box[2]) / (2 * count)
     h = math.sqrt(hx * hy)
     inner = opening[3].min() - h
@@ -362,6 +365,13 @@ def fly(
     scale = -1.0 / bend[3]
     for i in range(2 * count):
         y = box[2] + (i + 0.5) * hy
+        for n in range(last):
+            for k in range(terms):
+                value = slope = 0.0
+                for p in range(powers - 1, -1, -1):
+                    slope = slope * y + value
+                    value = value * y + opd[n, k, p]
+                row[n, k], row_y[n, k] = value, slope
         for j in range(count):
             x = (j + 0.5) * hx
             part = _inside(x, y, opening, inner) / h + 0.5
@@ -370,9 +380,14 @@ def fly(
             part = min(part, 1.0)
             total += part
             parts[passed] = np.float32(part)
+            u = x * x
             for n in range(last):
-                a, b = _slope(x, y, opd[n], bend, 0.0)
-                out[n, 0, passed], out[n, 1, passed] = np.float32(scale * a), np.float32(scale * b)
+                by_u = by_y = 0.0
+                for k in range(terms - 1, -1, -1):
+                    by_u = by_u * u + k * row[n, k] if k else by_u
+                    by_y = by_y * u + row_y[n, k]
+                out[n, 0, passed] = np.float32(scale * 2.0 * x * by_u)
+                out[n, 1, passed] = np.float32(scale * by_y)
             a, b = _slope(x, y, none, bend, 1.0)
             out[last, 0, passed], out[last, 1, passed] = (
                 np.float32(scale * a),

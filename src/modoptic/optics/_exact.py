@@ -39,6 +39,10 @@ _BLUR_STEP_UM = 4.5
 point of the level, where those are larger."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
+_CELL_COARSE_UM, _COARSE_FROM_UM = 1520.0, 5.0
+_ALIKE = 4.0
+_ALIKE_UM = 6000.0
+_SPREAD_OVER = 2.8
 _LAMP_KEPT = 0.9998
 _LAMP_TAIL_UM = 6.0
 """A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
@@ -60,14 +64,13 @@ class Tile(NamedTuple):
     cell: Cell
 
 
-def tiles(grid: SampleGrid) -> list[list[Tile]]:
+def tiles(grid: SampleGrid, side_um: float = _CELL_UM) -> list[list[Tile]]:
     """The samples of a grid, cell by cell; those that are mirror images together.
 
     Such share kernels, and cells at one distance from the axis what those are made from: groups
     that follow each other are near the axis and far from it in turn, so that threads which take
     one each do not wait for the same.
     """
-    side_um = _CELL_UM
 
     def spans(places: DoubleArray) -> list[tuple[tuple[int, int], int]]:
         cell = np.floor(places / side_um).astype(np.int64)
@@ -129,6 +132,10 @@ class _Band(NamedTuple):
 
     top: float
     bottom: float
+    left: float
+    right: float
+    cell: Cell
+    """Whose kernels are taken."""
     bent: float
     offset: float
     slope: float
@@ -162,8 +169,18 @@ class ExactView:
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
+        self.side_um = _CELL_COARSE_UM if self._step_um >= _COARSE_FROM_UM else _CELL_UM
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
+        squares = round(self._step_um / grid.pitch_um)
+        if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
+            self._dense = squares
+        fine_um = self._step_um / self._dense
+        # an even number of points in the squares that samples gather: these are sums of points
+        even = self._dense % 2 == 0 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
+        self._aside_um = 0.5 * fine_um if even else 0.0
+        self._fine = Lattice(
+            (x0 + self._aside_um) / v_um, (y0 + self._aside_um) / v_um, fine_um / v_um
+        )
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
@@ -174,6 +191,10 @@ class ExactView:
             Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
             for i in range(n)
             for j in range(n)
+        )
+        aside = self._aside_um
+        self._dense_kinds = tuple(
+            Kind(k.channel, k.x_um - aside, k.y_um - aside) for k in self._kinds
         )
         lens_m = self.thin.image_distance_m
         self._spill = max(
@@ -248,7 +269,23 @@ class ExactView:
                 cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
         inner = sorted(y for y in cuts if top < y < bottom)
         edges = [top, *inner, bottom]
-        return [_Band(low, high, bent, offset, slope) for low, high in itertools.pairwise(edges)]
+        bands: list[_Band] = []
+        for low, high in itertools.pairwise(edges):
+            ends = offset + slope * low, offset + slope * high
+            least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
+            far = math.hypot(*cell.middle_um)
+            if (least * _JUST >= _ALIKE * step and far < _ALIKE_UM) or cell.side_um <= _CELL_UM:
+                bands.append(_Band(low, high, left, right, cell, bent, offset, slope))
+                continue
+            side = 0.5 * cell.side_um
+            middle_y, middle_x = (v * side * self._per_um for v in (2 * cell.y + 1, 2 * cell.x + 1))
+            for i, j in itertools.product((0, 1), (0, 1)):
+                y0, y1 = (max(low, middle_y), high) if i else (low, min(high, middle_y))
+                x0, x1 = (middle_x, right) if j else (left, middle_x)
+                if y0 < y1:
+                    part = Cell(2 * cell.x + j, 2 * cell.y + i, side)
+                    bands.append(_Band(y0, y1, x0, x1, part, bent, offset, slope))
+        return bands
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
@@ -260,7 +297,8 @@ class ExactView:
         tx = self._tx[tile.columns[0] : tile.columns[1]]
         ty = self._ty[tile.rows[0] : tile.rows[1]]
         within = np.searchsorted(ty, (band.top, band.bottom))
-        if within[0] == within[1]:
+        beside = np.searchsorted(tx, (band.left, band.right))
+        if within[0] == within[1] or beside[0] == beside[1]:
             return True
         ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
@@ -280,14 +318,14 @@ class ExactView:
         step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
-        cell = tile.cell
+        cell = band.cell
         far = max((float(ends[0]), float(ends[1])), key=abs)
         reach = self.spread.window(cell, self._inverse(far), step_um) // 2
         edge = 0.5 * most + (reach + 2.0) * step
         box = np.array(found.bounds) / bent
         with np.errstate(invalid="ignore"):
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
-        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
+        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2])).clip(*beside)
         i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3])).clip(*within)
         if j0 >= j1 or i0 >= i1:
             return False
@@ -315,8 +353,9 @@ class ExactView:
         kinds = _CHANNELS
         if level == 0:
             n, (r, c) = self._period, (tile.rows[0], tile.columns[0])
+            of_samples = self._dense_kinds if dense > 1 else self._kinds
             kinds = tuple(
-                self._kinds[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
+                of_samples[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
             )
         stack, reaches = self._stack(cell, discs, step_um, kinds)
         margin = int(reaches.max())
@@ -348,7 +387,7 @@ class ExactView:
                 blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
                 (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
             ))  # fmt: skip
-        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == beside[1] - beside[0]
         return whole and rest < _OPAQUE
 
     def _inverse(self, disc: float) -> float:

@@ -206,6 +206,30 @@ def share_outside(kernels: FloatArray) -> FloatArray:
 
 
 @_jit
+def cut(kernels: FloatArray, kept: float) -> FloatArray:
+    """The smallest square about the middle that holds ``kept`` of all that is in kernels (n, s, s).
+
+    Each then adds up to 1.
+    """
+    middle = kernels.shape[1] // 2
+    rest = share_outside(kernels)
+    reach = middle - 1
+    while reach > 0 and rest[reach - 1] <= np.float32(1.0 - kept):
+        reach -= 1
+    side = 2 * reach + 1
+    out = np.empty((kernels.shape[0], side, side), np.float32)
+    for n in range(kernels.shape[0]):
+        total = 0.0
+        for i in range(side):
+            line = kernels[n, middle - reach + i]
+            for j in range(side):
+                out[n, i, j] = line[middle - reach + j]
+                total += out[n, i, j]
+        out[n] *= np.float32(1.0 / total)
+    return out
+
+
+@_jit
 def slide(
     source: FloatArray, left: float, top: float, step: float, x0: float, y0: float,
     step_out: float, amount: float, bend: DoubleArray, out: FloatArray,

@@ -450,6 +450,8 @@ def warm_pupil() -> Iterator[str]:
     _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
     pupil.geometric(0.0, 1.0, 0.01, 4, (0,), _EVEN)
     _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, 0.0, np.empty((3, 4, 3), np.complex64))
+    flat, line = np.ones((2, 2), np.complex64), np.ones(2, np.complex64)
+    _pupil_kernels.gathered(flat, np.ones((2, 2), np.float32), line, line, flat.copy())
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)

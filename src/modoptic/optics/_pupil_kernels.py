@@ -588,6 +588,24 @@ def turned(
 
 
 @_jit
+def gathered(
+    lens: ComplexArray, common: FloatArray, down: ComplexArray, right: ComplexArray,
+    out: ComplexArray,
+) -> None:  # fmt: skip
+    """The conjugate of ``lens`` (n, n // 2 + 1), times what is common and two shifts (n,)."""
+    for i in range(out.shape[0]):
+        a = down[i]
+        for j in range(out.shape[1]):
+            value, b = lens[i, j], right[j]
+            c = a.real * b.real - a.imag * b.imag
+            s = a.real * b.imag + a.imag * b.real
+            w = common[i, j]
+            out[i, j] = np.complex64(complex(
+                w * (value.real * c + value.imag * s), w * (value.real * s - value.imag * c)
+            ))  # fmt: skip
+
+
+@_jit
 def landing(
     box: DoubleArray,
     opd: DoubleArray,

@@ -240,7 +240,7 @@ class LightRenderer:
             spread, self._parts, grid, rasters, textures, lambda lamps: told(ahead * lamps)
         )
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
-        every = tiles(grid)
+        every = tiles(grid, view.side_um)
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.pupil) if self._glare is not None else None
         over = veil.of(grid) if veil is not None else None
@@ -408,6 +408,7 @@ def warm_layers() -> Iterator[str]:
         split, 1, at, taps, one + 1, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
+    _kernels.cut(taps[0], 0.9)
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"

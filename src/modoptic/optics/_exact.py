@@ -37,18 +37,24 @@ _DETAIL = 8.0
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
+_BLUR_STEP_COARSE_UM = 8.0
+"""The same for coarse samples."""
+_COARSE_UM = 5.0
+"""Samples so far apart are coarse: a finder's."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
-_CELL_COARSE_UM, _COARSE_FROM_UM = 1520.0, 5.0
-_ALIKE = 4.0
-_ALIKE_UM = 6000.0
-_SPREAD_OVER = 2.8
+_ALIKE, _ALIKE_TO_UM = 4.0, 6000.0
+"""What is blurred over so many coarse samples takes the kernels of squares of twice that side, up
+to so far from the axis: farther out the rims of the elements change the blur too quickly."""
 _LAMP_KEPT = 0.9998
 _LAMP_TAIL_UM = 6.0
 """A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
 there: all but 1 % of an Airy pattern."""
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
+_SPREAD_OVER = 2.8
+"""A lens that spreads what is in focus over more samples than that hides what a point for each
+square that they gather would take for something else."""
 _JUST = 1.0 + 1e-9
 """So much more, and a blur that was computed as a limit counts as beyond it."""
 _SHARP = 4.0
@@ -169,15 +175,17 @@ class ExactView:
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
-        self.side_um = _CELL_COARSE_UM if self._step_um >= _COARSE_FROM_UM else _CELL_UM
+        self._coarse = self._step_um >= _COARSE_UM
+        self.side_um = 2.0 * _CELL_UM if self._coarse else _CELL_UM
+        """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares
         fine_um = self._step_um / self._dense
-        # an even number of points in the squares that samples gather: these are sums of points
-        even = self._dense % 2 == 0 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
-        self._aside_um = 0.5 * fine_um if even else 0.0
+        # a point for each square that samples gather lies in its middle
+        paired = self._dense == 2 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
+        self._aside_um = 0.5 * fine_um if paired else 0.0
         self._fine = Lattice(
             (x0 + self._aside_um) / v_um, (y0 + self._aside_um) / v_um, fine_um / v_um
         )
@@ -243,7 +251,8 @@ class ExactView:
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
 
-        Of the whole cell, so that a part of it is rendered alike.
+        Where that is too little for a large cell, of its quarters. Of the whole cell, so that a
+        part of it is rendered alike.
         """
         thin, step = self.thin, self._lattice.step
         middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
@@ -273,8 +282,9 @@ class ExactView:
         for low, high in itertools.pairwise(edges):
             ends = offset + slope * low, offset + slope * high
             least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
-            far = math.hypot(*cell.middle_um)
-            if (least * _JUST >= _ALIKE * step and far < _ALIKE_UM) or cell.side_um <= _CELL_UM:
+            if cell.side_um <= _CELL_UM or (
+                least * _JUST >= _ALIKE * step and math.hypot(*cell.middle_um) < _ALIKE_TO_UM
+            ):
                 bands.append(_Band(low, high, left, right, cell, bent, offset, slope))
                 continue
             side = 0.5 * cell.side_um
@@ -348,7 +358,8 @@ class ExactView:
         if band.slope == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
-            quantum = max(_BLUR_STEP_UM * self._per_um, (1.0 if level else 0.5) * step * dense)
+            least_um = _BLUR_STEP_COARSE_UM if self._coarse else _BLUR_STEP_UM
+            quantum = max(least_um * self._per_um, (1.0 if level else 0.5) * step * dense)
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:

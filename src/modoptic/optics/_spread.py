@@ -38,7 +38,7 @@ _COUNTS = tuple(round(8.0 * 2.0 ** (k / 2)) for k in range(20))
 """Of the frequencies to which such shapes are computed."""
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
-_WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.1
+_WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.14
 """The same for samples so coarse that they tell no more than this share of the frequencies that
 diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995

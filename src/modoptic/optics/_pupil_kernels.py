@@ -557,7 +557,6 @@ def turned(
     p = np.float32(part)
     for k in range(one.size):
         both[k] = one[k] + p * (two[k] - one[k])
-    sums = np.empty(8, np.float32)
     for i in range(size):
         fy = float(i if 2 * i < size else i - size)
         for j in range(size // 2 + 1):
@@ -575,16 +574,22 @@ def turned(
             v = abs(v)
             iv, iu = int(v), int(u)
             wv, wu = _cubic(np.float32(v - iv)), _cubic(np.float32(u - iu))
-            sums[:] = np.float32(0.0)
+            # one by one: sums in an array would be written and read again for each term
+            r0 = i0 = r1 = i1 = r2 = i2 = np.float32(0.0)
             for a in range(4):
                 for b in range(4):
                     w = wv[a] * wu[b]
                     line = mixed[iv + a, iu + b]
-                    for c in range(8):
-                        sums[c] += w * line[c]
-            for c in range(3):
-                real, imag = soft * sums[2 * c], soft * sign * sums[2 * c + 1]
-                out[c, i, j] = np.complex64(complex(real, imag))
+                    r0 += w * line[0]
+                    i0 += w * line[1]
+                    r1 += w * line[2]
+                    i1 += w * line[3]
+                    r2 += w * line[4]
+                    i2 += w * line[5]
+            turn = soft * sign
+            out[0, i, j] = np.complex64(complex(soft * r0, turn * i0))
+            out[1, i, j] = np.complex64(complex(soft * r1, turn * i1))
+            out[2, i, j] = np.complex64(complex(soft * r2, turn * i2))
 
 
 @_jit

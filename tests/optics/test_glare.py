@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -213,6 +214,21 @@ def test_parts_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -
         tile = np.ones((region.y_um.size, region.x_um.size), np.float32)
         veil.of(region)(tile, (0, tile.shape[0]), (0, tile.shape[1]))
         assert np.array_equal(tile, every[rows[0] & ~1 :, columns[0] & ~1 :])
+
+
+def test_while_the_ring_turns_glare_is_kept_and_hardly_differs() -> None:
+    parts = LightRenderer(load_scene("studio"), RESPONSE, TRACED, glare=GLARE)._parts  # pyright: ignore[reportPrivateUsage]
+    glare = Glare(GLARE, parts)
+    at = np.linspace(-6000.0, 6000.0, 40)
+    pupils = [TRACED.pupil(replace(STATE, focus_distance_m=d)) for d in (1.0, 0.9, 0.5)]
+    first, near, far = (glare.shown(pupil) for pupil in pupils)
+    assert near.values is first.values
+    assert far.values is not first.values
+    found, wanted = (np.zeros((3, 40, 40), np.float32) for _ in range(2))
+    near.over_color(found, at, at)
+    glare.veil(pupils[1]).over_color(wanted, at, at)
+    assert wanted.min() > 0.0
+    assert np.abs(found / wanted - 1.0).max() < 0.02
 
 
 def test_no_glare_is_as_if_there_were_none() -> None:

@@ -242,7 +242,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         _glare_kernels.lay_veil,
         *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
-            "spans_of", "blur_iris", "blur_line", "share_outside", "slide", "slide_sharp",
+            "spans_of", "blur_iris", "blur_line", "share_outside", "cut", "slide", "slide_sharp",
             "split_columns",
             "convolve_under_mosaic", "convolve_planes",
             "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
@@ -250,7 +250,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",
-            "turned", "weigh", "landing", "blur_rim", "open_area", "open_box",
+            "turned", "weigh", "gathered", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),
         _reference.trace, _reference.throw,

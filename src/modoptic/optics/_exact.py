@@ -39,25 +39,35 @@ _OPAQUE = 1e-4
 _DETAIL = 8.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
-"""Where it has edges, at points so much finer, as a power of 2, if samples are photosites."""
+"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
+_BLUR_STEP_COARSE_UM = 8.0
+"""The same for coarse samples."""
+_COARSE_UM = 5.0
+"""Samples so far apart are coarse: a finder's."""
 _CELL_UM = 760.0
 """Side of the squares of the sensor that share their kernels."""
-_ALIKE_UM = 8.0
+_WHOLE_UM = 8.0
 """Blur discs smaller than that are taken as alike through all parts of the iris."""
 _LAMP_BLUR = 12.0
 """Lamps whose blur disc has a diameter of fewer samples are alike through all of the iris, too."""
 _SOFT_STEPS, _SOFT_AIRY = 0.4, 0.3
 """Light strays from where its part of the iris sends it by so many steps of the lattice, and by so
 many um times the f-number."""
+_ALIKE, _ALIKE_TO_UM = 4.0, 6000.0
+"""What is blurred over so many coarse samples takes the kernels of squares of twice that side, up
+to so far from the axis: farther out the rims of the elements change the blur too quickly."""
 _LAMP_KEPT = 0.9998
 _LAMP_TAIL_UM = 6.0
 """A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
 there: all but 1 % of an Airy pattern."""
 _DENSE_FROM = 4
 """From this binning on a sharp layer has two points to a sample along each axis."""
+_SPREAD_OVER = 2.8
+"""A lens that spreads what is in focus over more samples than that hides what a point for each
+square that they gather would take for something else."""
 _JUST = 1.0 + 1e-9
 """So much more, and a blur that was computed as a limit counts as beyond it."""
 _SHARP = 4.0
@@ -77,14 +87,13 @@ class Tile(NamedTuple):
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
 
-def tiles(grid: SampleGrid) -> list[list[Tile]]:
+def tiles(grid: SampleGrid, side_um: float = _CELL_UM) -> list[list[Tile]]:
     """The samples of a grid, cell by cell; those that are mirror images together.
 
     Such share kernels, and cells at one distance from the axis what those are made from: groups
     that follow each other are near the axis and far from it in turn, so that threads which take
     one each do not wait for the same.
     """
-    side_um = _CELL_UM
 
     def spans(places: DoubleArray) -> list[tuple[tuple[int, int], int]]:
         cell = np.floor(places / side_um).astype(np.int64)
@@ -146,6 +155,10 @@ class _Band(NamedTuple):
 
     top: float
     bottom: float
+    left: float
+    right: float
+    cell: Cell
+    """Whose kernels are taken."""
     bent: float
     offset: float
     slope: float
@@ -251,9 +264,21 @@ class ExactView:
         self._tx, self._ty = grid.x_um / v_um, grid.y_um / v_um
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
+        self._coarse = self._step_um >= _COARSE_UM
+        self.side_um = 2.0 * _CELL_UM if self._coarse else _CELL_UM
+        """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        self._fine = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um / self._dense)
-        self._finer, self._rings = (_FINER, RINGS) if self._dense == 1 else (0, RINGS_COARSE)
+        self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
+        squares = round(self._step_um / grid.pitch_um)
+        if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
+            self._dense = squares
+        fine_um = self._step_um / self._dense
+        # a point for each square that samples gather lies in its middle
+        paired = self._dense == 2 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
+        self._aside_um = 0.5 * fine_um if paired else 0.0
+        self._fine = Lattice(
+            (x0 + self._aside_um) / v_um, (y0 + self._aside_um) / v_um, fine_um / v_um
+        )
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
@@ -264,6 +289,10 @@ class ExactView:
             Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
             for i in range(n)
             for j in range(n)
+        )
+        aside = self._aside_um
+        self._dense_kinds = tuple(
+            Kind(k.channel, k.x_um - aside, k.y_um - aside) for k in self._kinds
         )
         lens_m = self.thin.image_distance_m
         self._spill = max(
@@ -326,7 +355,8 @@ class ExactView:
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
 
-        Of the whole cell, so that a part of it is rendered alike.
+        Where that is too little for a large cell, of its quarters. Of the whole cell, so that a
+        part of it is rendered alike.
         """
         thin, step = self.thin, self._lattice.step
         middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
@@ -352,7 +382,24 @@ class ExactView:
                 cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
         inner = sorted(y for y in cuts if top < y < bottom)
         edges = [top, *inner, bottom]
-        return [_Band(low, high, bent, offset, slope) for low, high in itertools.pairwise(edges)]
+        bands: list[_Band] = []
+        for low, high in itertools.pairwise(edges):
+            ends = offset + slope * low, offset + slope * high
+            least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
+            if cell.side_um <= _CELL_UM or (
+                least * _JUST >= _ALIKE * step and math.hypot(*cell.middle_um) < _ALIKE_TO_UM
+            ):
+                bands.append(_Band(low, high, left, right, cell, bent, offset, slope))
+                continue
+            side = 0.5 * cell.side_um
+            middle_y, middle_x = (v * side * self._per_um for v in (2 * cell.y + 1, 2 * cell.x + 1))
+            for i, j in itertools.product((0, 1), (0, 1)):
+                y0, y1 = (max(low, middle_y), high) if i else (low, min(high, middle_y))
+                x0, x1 = (middle_x, right) if j else (left, middle_x)
+                if y0 < y1:
+                    part = Cell(2 * cell.x + j, 2 * cell.y + i, side)
+                    bands.append(_Band(y0, y1, x0, x1, part, bent, offset, slope))
+        return bands
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
@@ -367,7 +414,8 @@ class ExactView:
         tx = self._tx[tile.columns[0] : tile.columns[1]]
         ty = self._ty[tile.rows[0] : tile.rows[1]]
         within = np.searchsorted(ty, (band.top, band.bottom))
-        if within[0] == within[1]:
+        beside = np.searchsorted(tx, (band.left, band.right))
+        if within[0] == within[1] or beside[0] == beside[1]:
             return True
         ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
@@ -387,14 +435,14 @@ class ExactView:
         step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
-        cell = tile.cell
+        cell = band.cell
         far = max((float(ends[0]), float(ends[1])), key=abs)
         reach = self.spread.window(cell, self._inverse(far), step_um) // 2
         edge = 0.5 * most + (reach + 2.0) * step
         box = np.array(found.bounds) / bent
         with np.errstate(invalid="ignore"):
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
-        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
+        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2])).clip(*beside)
         i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3])).clip(*within)
         if j0 >= j1 or i0 >= i1:
             return False
@@ -417,13 +465,15 @@ class ExactView:
         if band.slope == 0.0:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
-            quantum = max(_BLUR_STEP_UM * self._per_um, (1.0 if level else 0.5) * step * dense)
+            least_um = _BLUR_STEP_COARSE_UM if self._coarse else _BLUR_STEP_UM
+            quantum = max(least_um * self._per_um, (1.0 if level else 0.5) * step * dense)
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
         kinds = _CHANNELS
         if level == 0:
             n, (r, c) = self._period, (tile.rows[0], tile.columns[0])
+            of_samples = self._dense_kinds if dense > 1 else self._kinds
             kinds = tuple(
-                self._kinds[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
+                of_samples[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
             )
         stack = self._stack(cell, discs, step_um, kinds)
         margin = stack.shape[2] // 2
@@ -448,10 +498,10 @@ class ExactView:
             image, margin, which, dense, opaque, (int(i0), int(j0)),
             (y - first_row, x - first_column) if level else None,
         )  # fmt: skip
-        alike = most * self.thin.image_distance_m * 1e6 < _ALIKE_UM
+        alike = most * self.thin.image_distance_m * 1e6 < _WHOLE_UM
         self._put(part, pattern, stack, left, light, None if alike else (discs / step, step_um))
-        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
-        return whole and left.most(slice(*within)) < _OPAQUE
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == beside[1] - beside[0]
+        return whole and left.most(slice(*within), slice(*beside)) < _OPAQUE
 
     def _put(
         self, part: _Part, pattern: IntArray, kernels: FloatArray, left: Left, light: FloatArray,

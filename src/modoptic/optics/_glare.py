@@ -50,6 +50,8 @@ _STEP = 0.01
 _HALF = 1.0
 """So far from the axis, in tangents, light still comes in that is scattered."""
 _VEILS_KEPT = 4
+_SHOWN_STEPS, _SHOWN_KEPT = 2.0, 16
+"""While the ring turns glare is computed anew so often a dioptre of focus; it hardly changes."""
 _SHADES = 33
 _DARKEST = np.float32(1e-3)
 """Less shade than this is taken for this: glare is divided by it before shading."""
@@ -82,8 +84,12 @@ class Veil:
     """Scattered light for one lens setting, in the units of light before shading."""
 
     def __init__(self, values: FloatArray, half: float, kept: float, image_distance_m: float):
-        self.values, self._kept = values, kept
+        self.values, self._half, self._kept = values, half, kept
         self._first, self._per_um = half / _STEP, 1e-6 / image_distance_m / _STEP
+
+    def seen_from(self, image_distance_m: float) -> Veil:
+        """The same in the same directions, at another distance of the sensor."""
+        return Veil(self.values, self._half, self._kept, image_distance_m)
 
     def of(self, grid: SampleGrid) -> Callable[[FloatArray, Span, Span], None]:
         """What lays it over a part (h, w) of a grid's samples, in place, given rows and columns."""
@@ -131,6 +137,20 @@ class Glare:
         self._lock = threading.Lock()
         self._seen: tuple[float, _Seen] | None = None
         self._veils: OrderedDict[LensState, Veil] = OrderedDict()
+        self._shown: OrderedDict[tuple[float, ...], Veil] = OrderedDict()
+
+    def shown(self, pupil: Pupil) -> Veil:
+        """As `veil`, kept for a little turn of the ring."""
+        state = pupil.state
+        steps = round(_SHOWN_STEPS / state.focus_distance_m)
+        key = state.focal_length_mm, state.f_number, state.transmittance, steps
+        with self._lock:
+            made = self._shown.get(key)
+            if made is None:
+                made = self._shown[key] = self._made(pupil)
+                while len(self._shown) > _SHOWN_KEPT:
+                    self._shown.popitem(last=False)
+        return made.seen_from(pupil.thin.image_distance_m)
 
     def veil(self, pupil: Pupil) -> Veil:
         with self._lock:

@@ -123,11 +123,10 @@ class Left:
         """(h, w) through all parts together."""
         return self.alike + self.parts.sum(axis=0) if self.parts.size else self.alike
 
-    def most(self, rows: slice) -> float:
-        """The largest share left in these rows."""
-        return max(
-            float(self.alike[rows].max()), float(self.parts[:, rows].sum(axis=0).max(initial=0.0))
-        )
+    def most(self, rows: slice, columns: slice) -> float:
+        """The largest share left in these rows and columns."""
+        parts = self.parts[:, rows, columns].sum(axis=0)
+        return max(float(self.alike[rows, columns].max()), float(parts.max(initial=0.0)))
 
     def cut(self, kernels: FloatArray, masks: FloatArray) -> list[FloatArray]:
         """Kernels (n, kinds, m, m) of a layer for each part, by masks (parts, n, m, m) of it.

@@ -55,29 +55,34 @@ def spans_of(rims: FloatArray, turns: FloatArray, parts: FloatArray, out: FloatA
 
 @_jit
 def blur_iris(
-    source: FloatArray, radii: FloatArray, spans: FloatArray, margin: int, out: FloatArray
-) -> None:
+    source: FloatArray, row: int, column: int, radii: FloatArray, spans: FloatArray, margin: int,
+    out: FloatArray,
+) -> None:  # fmt: skip
     """Average over blur discs of the iris' shape; row i of ``out`` with radius ``radii[i]``.
 
-    Four planes. ``source`` is wider and higher than ``out`` by ``margin`` >= 1.1 |radius| + 2 on
+    Four planes. What is averaged begins at a row and a column of ``source``, whose edges go
+    on beyond it, and is wider and higher than ``out`` by ``margin`` >= 1.1 |radius| + 2 on
     each side. ``spans`` (n, rows, 2) by `spans_of` are the shapes for n even parts of the width.
     A negative radius turns the shape about. Sums along rows make the cost of a pixel the height of
     its disc, not its area.
     """
     planes, height, width = out.shape
-    rows, columns = source.shape[1], source.shape[2]
+    rows, columns = height + 2 * margin, width + 2 * margin
+    below, beyond = source.shape[1] - 1, source.shape[2] - 1
     sums = np.empty((4, rows, columns + 1), np.float32)
     for i in range(rows):
         # side by side, because each sum waits for its last one
         s0, s1, s2, s3 = sums[0, i], sums[1, i], sums[2, i], sums[3, i]
-        p0, p1, p2, p3 = source[0, i], source[1, i], source[2, i], source[3, i]
+        kept = min(max(row + i, 0), below)
+        p0, p1, p2, p3 = source[0, kept], source[1, kept], source[2, kept], source[3, kept]
         t0 = t1 = t2 = t3 = 0.0
         s0[0] = s1[0] = s2[0] = s3[0] = np.float32(0.0)
         for j in range(columns):
-            t0 += p0[j]
-            t1 += p1[j]
-            t2 += p2[j]
-            t3 += p3[j]
+            k = min(max(column + j, 0), beyond)
+            t0 += p0[k]
+            t1 += p1[k]
+            t2 += p2[k]
+            t3 += p3[k]
             s0[j + 1] = t0
             s1[j + 1] = t1
             s2[j + 1] = t2
@@ -202,6 +207,30 @@ def share_outside(kernels: FloatArray) -> FloatArray:
             worst = max(worst, abs(outside / total))
             out[r] = max(out[r], worst)
             outside += rings[r]
+    return out
+
+
+@_jit
+def cut(kernels: FloatArray, kept: float) -> FloatArray:
+    """The smallest square about the middle that holds ``kept`` of all that is in kernels (n, s, s).
+
+    Each then adds up to 1.
+    """
+    middle = kernels.shape[1] // 2
+    rest = share_outside(kernels)
+    reach = middle - 1
+    while reach > 0 and rest[reach - 1] <= np.float32(1.0 - kept):
+        reach -= 1
+    side = 2 * reach + 1
+    out = np.empty((kernels.shape[0], side, side), np.float32)
+    for n in range(kernels.shape[0]):
+        total = 0.0
+        for i in range(side):
+            line = kernels[n, middle - reach + i]
+            for j in range(side):
+                out[n, i, j] = line[middle - reach + j]
+                total += out[n, i, j]
+        out[n] *= np.float32(1.0 / total)
     return out
 
 
@@ -745,11 +774,13 @@ def expose_mosaic(
 
 @_jit
 def expose_color(
-    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float
-) -> None:
+    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float, first: int,
+    out: FloatArray,
+) -> None:  # fmt: skip
     """As `expose_mosaic` for three planes (3, h, w): as in even light on a Bayer mosaic.
 
-    Columns lie evenly; between every eighth one the table's entries are interpolated.
+    It goes into the rows of ``out`` (3, m, w) from ``first`` on. Columns lie evenly; between every
+    eighth one the table's entries are interpolated.
     """
     half, eighth = np.float32(0.5), np.float32(0.125)
     last = table.shape[2] - 2
@@ -768,6 +799,7 @@ def expose_color(
             for c in range(6):
                 values[n, c] = flat[c, k] + t * (flat[c, k + 1] - flat[c, k])
         r, g, b = light[0, i], light[1, i], light[2, i]
+        red_out, green_out, blue_out = out[0, first + i], out[1, first + i], out[2, first + i]
         for n in range(knots - 1):
             one, two = values[n], values[n + 1]
             k0, k1, k2, g0, g1, g2 = one[0], one[1], one[2], one[3], one[4], one[5]
@@ -777,6 +809,7 @@ def expose_color(
                 t = eighth * np.float32(j - 8 * n)
                 red, green, blue = r[j], g[j], b[j]
                 from_g = green * (g1 + t * h1)
-                r[j] = red * (k0 + t * m0) + from_g
-                g[j] = green * (k1 + t * m1) + half * (red * (g0 + t * h0) + blue * (g2 + t * h2))
-                b[j] = blue * (k2 + t * m2) + from_g
+                to_g = red * (g0 + t * h0) + blue * (g2 + t * h2)
+                red_out[j] = red * (k0 + t * m0) + from_g
+                green_out[j] = green * (k1 + t * m1) + half * to_g
+                blue_out[j] = blue * (k2 + t * m2) + from_g

@@ -92,7 +92,7 @@ class _Rays(NamedTuple):
     parts: FloatArray
     """(n,): share of each ray."""
     landing_um: FloatArray
-    """(wavelengths + 1, 2, n): where they land in focus, last what 1 um of defocus adds."""
+    """(wavelengths looked at + 1, 2, n): in focus, last what 1 um of defocus adds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,32 +300,34 @@ class Pupil(ABC):
         period = 2 * quick_size(count)
         step_um = 1.0 / (per_um * period)
         dense = 1.5 * abs(self.blur_um(inverse_depth)) / step_um
-        rays = self._flown(radius_um, next((n for n in _RAYS if n >= dense), _RAYS[-1]))
+        rays = self._flown(radius_um, next((n for n in _RAYS if n >= dense), _RAYS[-1]), nodes)
         landed = np.empty((period // 2 + 1, period), np.float32)
         amount = self.defocus_um(inverse_depth)
         out: list[ComplexArray] = []
-        for k in nodes:
-            landing = rays.landing_um
-            _pupil_kernels.land(rays.parts, landing[k], landing[-1], amount, step_um, gains, landed)
+        *places, more = rays.landing_um
+        for at in places:
+            _pupil_kernels.land(rays.parts, at, more, amount, step_um, gains, landed)
             found = cast(ComplexArray, fft.rfft(landed, axis=1))[:, :count]
             out.append(cast(ComplexArray, fft.dct(found, 1, axis=0)))
         return period, out
 
-    def _flown(self, radius_um: float, count: int) -> _Rays:
-        """2 count^2 rays through half of the pupil; kept."""
-        kept: dict[tuple[float, int], _Rays] = self.__dict__["_rays"]
+    def _flown(self, radius_um: float, count: int, nodes: tuple[int, ...]) -> _Rays:
+        """2 count^2 rays of each of these wavelengths through half of the pupil; kept."""
+        key = radius_um, count, nodes
+        kept: dict[tuple[float, int, tuple[int, ...]], _Rays] = self.__dict__["_rays"]
         with self.__dict__["_lock"]:
-            made = kept.get((radius_um, count))
+            made = kept.get(key)
         if made is None:
             shape = self.shape(radius_um)
             parts = np.empty(2 * count * count, np.float32)
-            landing = np.empty((self.wavelengths_nm.size + 1, 2, parts.size), np.float32)
+            landing = np.empty((len(nodes) + 1, 2, parts.size), np.float32)
+            opd_um = shape.opd_um[list(nodes)]
             passed = _pupil_kernels.fly(
-                shape.box, shape.opd_um, self._bend(shape), shape.opening, parts, landing
+                shape.box, opd_um, self._bend(shape), shape.opening, parts, landing
             )
             made = _Rays(parts[:passed].copy(), landing[:, :, :passed].copy())
             with self.__dict__["_lock"]:
-                kept[radius_um, count] = made
+                kept[key] = made
         return made
 
     def reach_um(self, radius_um: float, inverse_depth: float) -> float:
@@ -448,6 +450,8 @@ def warm_pupil() -> Iterator[str]:
     _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
     pupil.geometric(0.0, 1.0, 0.01, 4, (0,), _EVEN)
     _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, 0.0, np.empty((3, 4, 3), np.complex64))
+    flat, line = np.ones((2, 2), np.complex64), np.ones(2, np.complex64)
+    _pupil_kernels.gathered(flat, np.ones((2, 2), np.float32), line, line, flat.copy())
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)

@@ -353,6 +353,9 @@ def fly(
     """
     count = int(math.sqrt(parts.size / 2.0) + 0.5)
     none = np.zeros((1, 1))
+    terms, powers = opd.shape[1], opd.shape[2]
+    # of a row: each path is a polynomial of x squared, and so is its derivative by y
+    row, row_y = np.empty((opd.shape[0], terms)), np.empty((opd.shape[0], terms))
     hx, hy = box[1] / count, (box[3] - box[2]) / (2 * count)
     h = math.sqrt(hx * hy)
     inner = opening[3].min() - h
@@ -362,6 +365,13 @@ def fly(
     scale = -1.0 / bend[3]
     for i in range(2 * count):
         y = box[2] + (i + 0.5) * hy
+        for n in range(last):
+            for k in range(terms):
+                value = slope = 0.0
+                for p in range(powers - 1, -1, -1):
+                    slope = slope * y + value
+                    value = value * y + opd[n, k, p]
+                row[n, k], row_y[n, k] = value, slope
         for j in range(count):
             x = (j + 0.5) * hx
             part = _inside(x, y, opening, inner) / h + 0.5
@@ -370,9 +380,14 @@ def fly(
             part = min(part, 1.0)
             total += part
             parts[passed] = np.float32(part)
+            u = x * x
             for n in range(last):
-                a, b = _slope(x, y, opd[n], bend, 0.0)
-                out[n, 0, passed], out[n, 1, passed] = np.float32(scale * a), np.float32(scale * b)
+                by_u = by_y = 0.0
+                for k in range(terms - 1, -1, -1):
+                    by_u = by_u * u + k * row[n, k] if k else by_u
+                    by_y = by_y * u + row_y[n, k]
+                out[n, 0, passed] = np.float32(scale * 2.0 * x * by_u)
+                out[n, 1, passed] = np.float32(scale * by_y)
             a, b = _slope(x, y, none, bend, 1.0)
             out[last, 0, passed], out[last, 1, passed] = (
                 np.float32(scale * a),
@@ -542,7 +557,6 @@ def turned(
     p = np.float32(part)
     for k in range(one.size):
         both[k] = one[k] + p * (two[k] - one[k])
-    sums = np.empty(8, np.float32)
     for i in range(size):
         fy = float(i if 2 * i < size else i - size)
         for j in range(size // 2 + 1):
@@ -560,16 +574,40 @@ def turned(
             v = abs(v)
             iv, iu = int(v), int(u)
             wv, wu = _cubic(np.float32(v - iv)), _cubic(np.float32(u - iu))
-            sums[:] = np.float32(0.0)
+            # one by one: sums in an array would be written and read again for each term
+            r0 = i0 = r1 = i1 = r2 = i2 = np.float32(0.0)
             for a in range(4):
                 for b in range(4):
                     w = wv[a] * wu[b]
                     line = mixed[iv + a, iu + b]
-                    for c in range(8):
-                        sums[c] += w * line[c]
-            for c in range(3):
-                real, imag = soft * sums[2 * c], soft * sign * sums[2 * c + 1]
-                out[c, i, j] = np.complex64(complex(real, imag))
+                    r0 += w * line[0]
+                    i0 += w * line[1]
+                    r1 += w * line[2]
+                    i1 += w * line[3]
+                    r2 += w * line[4]
+                    i2 += w * line[5]
+            turn = soft * sign
+            out[0, i, j] = np.complex64(complex(soft * r0, turn * i0))
+            out[1, i, j] = np.complex64(complex(soft * r1, turn * i1))
+            out[2, i, j] = np.complex64(complex(soft * r2, turn * i2))
+
+
+@_jit
+def gathered(
+    lens: ComplexArray, common: FloatArray, down: ComplexArray, right: ComplexArray,
+    out: ComplexArray,
+) -> None:  # fmt: skip
+    """The conjugate of ``lens`` (n, n // 2 + 1), times what is common and two shifts (n,)."""
+    for i in range(out.shape[0]):
+        a = down[i]
+        for j in range(out.shape[1]):
+            value, b = lens[i, j], right[j]
+            c = a.real * b.real - a.imag * b.imag
+            s = a.real * b.imag + a.imag * b.real
+            w = common[i, j]
+            out[i, j] = np.complex64(complex(
+                w * (value.real * c + value.imag * s), w * (value.real * s - value.imag * c)
+            ))  # fmt: skip
 
 
 @_jit

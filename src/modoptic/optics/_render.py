@@ -240,7 +240,7 @@ class LightRenderer:
             spread, self._parts, grid, rasters, textures, lambda lamps: told(ahead * lamps)
         )
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
-        every = tiles(grid)
+        every = tiles(grid, view.side_um)
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.pupil) if self._glare is not None else None
         over = veil.of(grid) if veil is not None else None
@@ -296,15 +296,14 @@ class LightRenderer:
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         out = np.empty((3, height, width), np.float32)
         table = shading.table * np.float32(1e-12)
-        veil = self._glare.veil(pupil) if self._glare is not None else None
+        veil = self._glare.shown(pupil) if self._glare is not None else None
 
         def work(first: int, end: int) -> None:
             strip = np.zeros((3, end - first, width), np.float32)
             view.strip(first, end, strip)
             if veil is not None:
                 veil.over_color(strip, x_um, y_um[first:end])
-            _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2)
-            out[:, first:end] = strip
+            _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2, first, out)
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
         # urgent, so that beside a still of 100 MP the finder stays live
@@ -395,7 +394,7 @@ def warm_layers() -> Iterator[str]:
     spans = np.zeros((1, 5, 2), np.float32)
     pairs = np.ones((2, 2), np.float32)
     _kernels.spans_of(np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], spans)
-    _kernels.blur_iris(four, np.ones(3, np.float32), spans, 3, image)
+    _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, image)
     yield "optics: defocus"
     _kernels.blur_line(four, np.ones(7, np.float32), image)
     yield "optics: diffraction"
@@ -408,6 +407,7 @@ def warm_layers() -> Iterator[str]:
         split, 1, at, taps, boxes, False, pattern, 0, 0, 2, light[0], passing
     )
     _kernels.share_outside(taps[0])
+    _kernels.cut(taps[0], 0.9)
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     yield "optics: spread"
@@ -426,7 +426,7 @@ def warm_layers() -> Iterator[str]:
     _kernels.expose_mosaic(
         light[0], part, part, part, np.zeros(4, np.float32), table, 1.0, pattern, 0
     )
-    _kernels.expose_color(light, part, part, table, 1.0)
+    _kernels.expose_color(light, part, part, table, 1.0, 0, light.copy())
     yield "optics: lamps"
     warm_motion()
     yield "optics: motion"

@@ -281,6 +281,10 @@ class Cached:
         i0, j0 = min(int(rows[0]), cover.shape[0] - 1), min(int(columns[0]), cover.shape[1] - 1)
         return not cover[i0 : max(int(rows[1]), i0 + 1), j0 : max(int(columns[1]), j0 + 1)].any()
 
+    def whole(self, level: int, i: int, j: int) -> tuple[FloatArray, int, int]:
+        """The raster of a level as it was made, and where the level's point (i, j) lies in it."""
+        return self._mips[level], i - (self._i >> level), j - (self._j >> level)
+
     def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """As `Direct.fetch`; beyond its edges the raster repeats its last pixel."""
         mip = self._mips[level]

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ _COUNTS = tuple(round(8.0 * 2.0 ** (k / 2)) for k in range(20))
 """Of the frequencies to which such shapes are computed."""
 _WAVES = (7.0, 9.0)
 """Defocus between which the spread changes from waves to rays."""
-_WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.1
+_WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.14
 """The same for samples so coarse that they tell no more than this share of the frequencies that
 diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995
@@ -126,6 +126,10 @@ class Spread:
         # few sizes, so that neighbours share what is computed
         octave = 2.0 ** math.floor(math.log2(wanted / 16.0)) if wanted > 16.0 else 1.0
         return next(int(s * octave) for s in (16, 20, 24, 32) if s * octave >= wanted)
+
+    def least_um(self) -> float:
+        """How far the spread of a point in focus reaches on the axis."""
+        return self._wide((0.0, 0.0), self.pupil.thin.inverse_focus)
 
     def _wide(self, place_um: tuple[float, float], inverse_depth: float) -> float:
         """How far the spread of a point reaches, um."""
@@ -256,17 +260,15 @@ class Spread:
             return np.ones((len(kinds), 1, 1), np.float32)
         lens = self.spectrum(place_um, inverse_depth, step_um, size)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
-        # seen from the sample the kernel is turned about: the spectrum's conjugate
-        np.conjugate(lens, out=lens)
-        lens *= common
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
         for spectrum, kind in zip(spectra, kinds, strict=True):
-            spectrum[:] = lens[kind.channel]
-            if kind.x_um or kind.y_um:
-                spectrum *= _shift(size, step_um, -kind.y_um)[:, None]
-                spectrum *= _shift(size, step_um, -kind.x_um)[None, : size // 2 + 1]
-        out = fft.irfft2(spectra, (size, size), axes=(1, 2))
-        return _cut(fft.fftshift(out, axes=(1, 2)), kept)
+            # seen from the sample the kernel is turned about: the spectrum's conjugate
+            _pupil_kernels.gathered(
+                lens[kind.channel], common, _shift(size, step_um, -kind.y_um),
+                _shift(size, step_um, -kind.x_um), spectrum,
+            )  # fmt: skip
+        out = cast(FloatArray, fft.irfft2(spectra, (size, size), axes=(1, 2)))
+        return cast(FloatArray, _kernels.cut(out, kept))
 
 
 def _weighed(waves: ComplexArray, weights: FloatArray) -> FloatArray:
@@ -317,16 +319,11 @@ def _gathered(
 
 @functools.lru_cache(maxsize=256)
 def _shift(size: int, step_um: float, by_um: float) -> ComplexArray:
-    """Phase that shifts by so much; the highest frequency, which has no sign, keeps its cosine."""
+    """Phase that shifts by so much from the middle of ``size`` points.
+
+    The highest frequency, which has no sign, keeps its cosine.
+    """
     phase = np.exp(2j * np.pi * by_um * fft.fftfreq(size, step_um))
     phase[size // 2] = phase[size // 2].real
+    phase[1::2] *= -1.0
     return phase.astype(np.complex64)
-
-
-def _cut(kernels: FloatArray, kept: float) -> FloatArray:
-    """The smallest square about the middle that holds ``kept`` of all that is in the kernels."""
-    middle = kernels.shape[1] // 2
-    rest = _kernels.share_outside(kernels)
-    reach = int(np.argmax(rest <= 1.0 - kept)) if rest[middle - 1] <= 1.0 - kept else middle - 1
-    part = kernels[:, middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
-    return np.ascontiguousarray(part / part.sum(axis=(1, 2), keepdims=True))

@@ -53,6 +53,8 @@ _WHOLE_UM = 8.0
 """Blur discs smaller than that are taken as alike through all parts of the iris."""
 _LAMP_BLUR = 12.0
 """Lamps whose blur disc has a diameter of fewer samples are alike through all of the iris, too."""
+_LAMP_DENSE = 5
+"""Points to a coarse sample at which what hides a lamp from it is evaluated."""
 _SOFT_STEPS, _SOFT_AIRY = 0.4, 0.3
 """Light strays from where its part of the iris sends it by so many steps of the lattice, and by so
 many um times the f-number."""
@@ -607,55 +609,60 @@ class ExactView:
         # within the blur disc each sample gets its light through one place of the iris
         at = np.arange(-reach, reach + 1)
         inside = np.hypot(at[:, None], at) <= drawn
-        passed = inside.astype(np.float32)
-        for source in front:
-            self._hide(source, place, radius, blur, stamp, passed)
+        passed = self._passed(front, place, radius, blur, stamp)
         return [
             stamp._replace(values=values * ~inside),
-            stamp._replace(values=values * passed, passed=True),
+            stamp._replace(values=values * passed * inside, passed=True),
         ]
 
-    def _hide(
-        self, source: _Source, place: DoubleArray, radius: float, blur: float, stamp: _Stamp,
-        passed: FloatArray,
-    ) -> None:  # fmt: skip
-        """What a layer lets pass of a lamp's light on its way to the samples of its stamp.
+    def _passed(
+        self, front: Sequence[_Source], place: DoubleArray, radius: float, blur: float,
+        stamp: _Stamp,
+    ) -> FloatArray:  # fmt: skip
+        """What layers let pass of a lamp's light on its way to the samples of its stamp.
 
-        The way from the lamp at ``place`` to a sample meets the layer between their directions: as
+        The way from the lamp at ``place`` to a sample meets a layer between their directions: as
         far from the sample's to the lamp's as the blur of the one goes into that of the other.
         """
-        thin, (x0, y0, step) = self.thin, self._lattice.origin(0)
-        dense = self._dense
-        part = thin.iris_m * (source.a + source.b * float(place[1]) - thin.inverse_focus) / blur
-        if abs(1.0 - part) < 1e-3:
-            part = 1.0 - 1e-3
-        # an edge is as soft as a sample is wide, and as the lamp throws it
+        x0, y0, step = self._lattice.origin(0)
+        dense = _LAMP_DENSE if self._coarse else 1
+        count = stamp.values.shape[1]
+        # one sample more on each side, for those that lie beside the lattice
+        points = dense * (count + 2)
+        passed = np.ones((points, points), np.float32)
         gathered = math.sqrt(4.0 * (self._binning.side**2 - 1.0) + 1.0) * self._binning.pitch_um
-        thrown = math.sqrt(3.0) * radius * abs(part / (1.0 - part)) / step
-        soft = round(0.5 * (dense * math.hypot(gathered / self._step_um, thrown) - 1.0))
-        size = dense * len(passed) + 2 * soft
-        off = 0.5 * (1.0 / dense - 1.0) - soft / dense
-        first = [
-            (1.0 - part) * (origin + step * (k + off)) + part * float(p)
-            for origin, k, p in ((x0, stamp.column, place[0]), (y0, stamp.row, place[1]))
-        ]
-        step *= (1.0 - part) / dense
-        last = [at + step * (size - 1) for at in first]
-        low = [min(v) for v in zip(first, last, strict=True)]
-        high = [max(v) for v in zip(first, last, strict=True)]
-        left, top, right, bottom = moved_out(source.bounds)
-        if low[0] > right or high[0] < left or low[1] > bottom or high[1] < top:
-            return
-        seen = np.empty((4, size, size), np.float32)
-        layer = source.direct
-        layer.layer.sample(layer.matrix, layer.lens_m, low[0], low[1], abs(step), seen, layer.warp)
-        cover = ndimage.uniform_filter(seen[3], 2 * soft + 1)[
-            soft : size - soft, soft : size - soft
-        ]
-        turned = slice(None, None, -1 if step < 0.0 else 1)
-        count = len(passed)
-        cover = cover[turned, turned].reshape(count, dense, count, dense).mean(axis=(1, 3))
-        passed *= 1.0 - cover
+        for source in front:
+            inverse = source.a + source.b * float(place[1])
+            part = self.thin.iris_m * (inverse - self.thin.inverse_focus) / blur
+            away = 1.0 - part if abs(1.0 - part) > 1e-3 else 1e-3
+            # an edge is as soft as a sample is wide, and as the lamp throws it
+            thrown = math.sqrt(3.0) * radius * abs(part / away) / step
+            soft = round(0.5 * (dense * math.hypot(gathered / self._step_um, thrown) - 1.0))
+            off = 0.5 * (1.0 / dense - 1.0) - 1.0 - soft / dense
+            size, apart = points + 2 * soft, step * away / dense
+            span = np.array([0.0, apart * (size - 1)])
+            ends = [
+                away * (origin + step * (k + off)) + part * float(p) + span
+                for origin, k, p in ((x0, stamp.column, place[0]), (y0, stamp.row, place[1]))
+            ]
+            left, top, right, bottom = moved_out(source.bounds)
+            (x, x_end), (y, y_end) = (np.sort(v).tolist() for v in ends)
+            if x > right or x_end < left or y > bottom or y_end < top:
+                continue
+            seen = np.empty((4, size, size), np.float32)
+            of = source.direct
+            of.layer.sample(of.matrix, of.lens_m, x, y, abs(apart), seen, of.warp)
+            turned = slice(None, None, 1 if apart > 0.0 else -1)
+            cover = ndimage.uniform_filter(seen[3, turned, turned], 2 * soft + 1)
+            passed *= 1.0 - cover[soft : size - soft, soft : size - soft]
+        out = np.empty(stamp.values.shape, np.float32)
+        for plane, kind in zip(out, self._kinds, strict=True):
+            i, j = (
+                dense + dense // 2 + round(v / self._step_um * dense)
+                for v in (kind.y_um, kind.x_um)
+            )
+            plane[:] = passed[i : i + dense * count : dense, j : j + dense * count : dense]
+        return out
 
 
 @functools.lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from modoptic.optics import (
     _kernels,
     _pupil_kernels,
     _reference,
+    _tail_kernels,
     circle_of_confusion_um,
     reference_light,
     solve,
@@ -252,6 +253,9 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",
             "turned", "weigh", "landing", "blur_rim", "open_area", "open_box",
             "openness",
+        )),
+        *(getattr(_tail_kernels, name) for name in (
+            "split_image", "slide_split", "block_means", "convolve_pairs",
         )),
         _reference.trace, _reference.throw,
     ]  # fmt: skip

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.bands import run_bands
-from modoptic.optics import _kernels
+from modoptic.optics import _kernels, _tail_kernels
 from modoptic.optics._pupil import quick_size
 from modoptic.optics._sources import (
+    COVERS,
     Bulbs,
     Cached,
     Direct,
@@ -25,6 +26,7 @@ from modoptic.optics._sources import (
     reach_um,
 )
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
+from modoptic.optics._tails import SIDE
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -50,6 +52,8 @@ _JUST = 1.0 + 1e-9
 _SHARP = 4.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
+_TAILS_LACK = 0.0012
+"""Error, of white, that the tails of kernels may leave in what somebody watches."""
 
 
 class Tile(NamedTuple):
@@ -138,11 +142,48 @@ class _Band(NamedTuple):
         return np.asarray(self.offset + self.slope * y, np.float64)
 
 
+class _Pairs(NamedTuple):
+    """A mosaic as `convolve_pairs` takes it: four columns hold two samples of each of two kinds."""
+
+    kinds: tuple[Kind, ...]
+    colors: IntArray
+    order: IntArray
+    columns: IntArray
+
+
+def _paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
+    """None where a row has kinds that do not come in pairs."""
+    period = len(channels)
+    unlike = tuple(dict.fromkeys(kinds))
+    each = np.array([unlike.index(kind) for kind in kinds], np.int64).reshape(period, period)
+    rows = np.tile(each, (SIDE // period, SIDE // period))
+    columns = np.argsort(rows, axis=1, kind="stable").reshape(SIDE, 2, 2)
+    order = np.take_along_axis(rows, columns.reshape(SIDE, SIDE), axis=1).reshape(SIDE, 2, 2)
+    if (order[..., 0] != order[..., 1]).any():
+        return None
+    colors = np.array([kind.channel for kind in unlike], np.int64)[order[..., 0]]
+    return _Pairs(unlike, colors, order[..., 0].copy(), columns)
+
+
+def _side_by_side(kernels: Sequence[FloatArray]) -> tuple[FloatArray, IntArray]:
+    """Kernels (kinds, n, n) of several sizes in one array, and how far each reaches."""
+    reaches = np.array([(k.shape[1] + 1) // 2 - 1 for k in kernels], np.int64)
+    most = int(reaches.max())
+    side = max(2 * most + 1, 0)
+    stack = np.zeros((len(kernels), len(kernels[0]), side, side), np.float32)
+    for place, kernel, reach in zip(stack, kernels, reaches, strict=True):
+        if reach >= 0:
+            part = slice(most - reach, most + reach + 1)
+            place[:, part, part] = kernel
+    return stack, reaches
+
+
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
     Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there,
-    what is evaluated at the samples themselves from ``textures``.
+    what is evaluated at the samples themselves from ``textures``, where kernels' tails are split
+    off.
     ``progress`` is told what share of the lamps, which come first, is done.
     """
 
@@ -152,6 +193,7 @@ class ExactView:
         textures: Sequence[Texture | None] | None = None,
         progress: Callable[[float], None] = lambda done: None,
     ) -> None:  # fmt: skip
+        self._lack = _TAILS_LACK if textures else 0.0
         self.spread, self.grid = spread, grid
         self.pupil, self.thin = spread.pupil, spread.pupil.thin
         v_um = self.thin.image_distance_m * 1e6
@@ -175,6 +217,7 @@ class ExactView:
             for i in range(n)
             for j in range(n)
         )
+        self._pairs = _paired(self._channels, self._kinds)
         lens_m = self.thin.image_distance_m
         self._spill = max(
             self.pupil.reach_um(r, self.thin.inverse_focus)
@@ -312,6 +355,14 @@ class ExactView:
         else:
             quantum = max(_BLUR_STEP_UM * self._per_um, (1.0 if level else 0.5) * step * dense)
             discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
+        if level == 0 and dense == 1 and self._pairs is not None:
+            part = first_row, first_column, height, width
+            raster = cached if kept >= 0 else None
+            rest = self._at_samples(
+                found, raster, kept, tile, part, discs, which, self._pairs, light, passing
+            )
+            return whole and rest < _OPAQUE
         kinds = _CHANNELS
         if level == 0:
             n, (r, c) = self._period, (tile.rows[0], tile.columns[0])
@@ -332,7 +383,7 @@ class ExactView:
             image = of.fetch(finer, i, j, *size)
         if not image[3].any():
             return False
-        opaque = bool(image[3].min() >= 1.0 - 1e-6)
+        opaque = bool(image[3].min() >= COVERS)
         if level == 0:
             parts = self._period * dense
             split = np.empty((parts, 4, image.shape[1], -(-image.shape[2] // parts)), np.float32)
@@ -348,8 +399,60 @@ class ExactView:
                 blurred, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0],
                 (x - jx).astype(np.float32), int(i0), int(j0), pattern, light, passing,
             ))  # fmt: skip
-        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
         return whole and rest < _OPAQUE
+
+    def _at_samples(
+        self, found: _Source, raster: Cached | None, level: int, tile: Tile,
+        part: tuple[int, int, int, int], discs: DoubleArray, which: IntArray, pairs: _Pairs,
+        light: FloatArray, passing: FloatArray,
+    ) -> float:  # fmt: skip
+        """Lay a layer, taken at the samples themselves, under (row, column, height, width).
+
+        From a level of the ``raster``, if any. Returns the largest share of light left.
+        """
+        row, column, height, width = part
+        step_um = self._step_um
+        made = [
+            self.spread.parted(
+                tile.cell, self._inverse(float(d)), step_um, self._binning, pairs.kinds, self._lack
+            )
+            for d in discs
+        ]
+        cores, core_reaches = _side_by_side([split.core for split in made])
+        tails, tail_reaches = _side_by_side([split.tail for split in made])
+        # whole blocks of 4 x 4 samples, with what kernels reach about them
+        beside = int(tail_reaches.max()) + 1
+        room = max(-(-(int(core_reaches.max()) + 1) // SIDE), beside)
+        i, j = SIDE * (row // SIDE - room), SIDE * (column // SIDE - room)
+        rows = SIDE * ((row + height - 1) // SIDE + 1 + room) - i
+        count = (column + width - 1) // SIDE + 1 + room - j // SIDE
+        x0, y0, step = self._lattice.origin(0)
+        x0, y0 = x0 + j * step, y0 + i * step
+        size = rows, SIDE * count
+        if raster is None and found.texture is not None:
+            texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
+            split = texture.split(x0, y0, step, size)
+            if split is None:
+                return 1.0
+        else:
+            image = (
+                found.direct.fetch(0, i, j, *size)
+                if raster is None
+                else raster.resampled(level, x0, y0, step, size)
+            )
+            if not image[3].any():
+                return 1.0
+            planes = 3 if image[3].min() >= COVERS else 4
+            split = np.empty((planes, rows, SIDE, count), np.float32)
+            _tail_kernels.split_image(image, split)
+        blocks = np.empty((split.shape[0], rows // SIDE, count), np.float32)
+        if beside > 0:
+            _tail_kernels.block_means(split, blocks)
+        return cast(float, _tail_kernels.convolve_pairs(
+            split, blocks, (i, j), which, cores, core_reaches, tails, tail_reaches,
+            pairs.colors, pairs.order, pairs.columns, (row, column, width),
+            (tile.rows[0], tile.columns[0]), light, passing,
+        ))  # fmt: skip
 
     def _inverse(self, disc: float) -> float:
         """Inverse depth at which the blur disc has this signed diameter, a tangent."""
@@ -363,13 +466,7 @@ class ExactView:
             self.spread.kernels(cell, self._inverse(float(d)), step_um, self._binning, kinds)
             for d in discs
         ]
-        reaches = np.array([k.shape[1] // 2 for k in made], np.int64)
-        most = int(reaches.max())
-        stack = np.zeros((len(made), len(kinds), 2 * most + 1, 2 * most + 1), np.float32)
-        for place, kernel, reach in zip(stack, made, reaches, strict=True):
-            part = slice(most - reach, most + reach + 1)
-            place[:, part, part] = kernel
-        return stack, reaches
+        return _side_by_side(made)
 
     def _stamps(self, bulbs: Bulbs, progress: Callable[[float], None]) -> list[_Stamp]:
         """Each lamp as its light falls on the samples."""

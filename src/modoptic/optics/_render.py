@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
-from modoptic.optics import _kernels
+from modoptic.optics import _kernels, _tail_kernels
 from modoptic.optics._angles import Cones
 from modoptic.optics._exact import ExactView, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
@@ -410,6 +410,17 @@ def warm_layers() -> Iterator[str]:
     _kernels.share_outside(taps[0])
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
+    whole = np.zeros((4, 12, 4, 5), np.float32)
+    _tail_kernels.split_image(four, whole)
+    bend = np.zeros(3)
+    _tail_kernels.slide_split(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, bend, whole)
+    blocks = np.zeros((4, 3, 5), np.float32)
+    _tail_kernels.block_means(whole, blocks)
+    _tail_kernels.convolve_pairs(
+        whole, blocks, (0, 0), at, taps, one + 1, taps, one, np.zeros((4, 2), np.int64),
+        np.zeros((4, 2), np.int64), np.ones((4, 2, 2), np.int64), (4, 8, 2), (4, 8), light[0],
+        passing,
+    )  # fmt: skip
     yield "optics: spread"
     six = np.zeros((6, 2, 2), np.float32)
     _kernels.convolve_planes(four, 1, at, taps[:, :3].copy(), one + 1, False, six)

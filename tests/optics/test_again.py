@@ -1,8 +1,6 @@
-"""Light that is asked for again while the ring turns: a kernel's core and tail, and what is kept."""
+"""Light that is asked for again while the ring turns: cores and tails of kernels, what is kept."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +15,7 @@ from modoptic.optics import (
     VeilingGlare,
     _tail_kernels,
 )
-from modoptic.optics._exact import _paired
+from modoptic.optics._exact import paired
 from modoptic.optics._spread import Kind
 from modoptic.optics._tails import SIDE, Split, split
 from modoptic.scenes import WAVELENGTHS_NM, load_scene
@@ -38,12 +36,12 @@ def _flare(reach: int, disc: float) -> FloatArray:
 def _convolved(picture: FloatArray, parts: Split, opaque: bool) -> FloatArray:
     """The middle of a picture (n, n) as a mosaic of one colour sees it."""
     room, size = 64, picture.shape[0] - 128
-    pairs = _paired(np.zeros((2, 2), np.int64), (Kind(0),) * 4)
+    pairs = paired(np.zeros((2, 2), np.int64), (Kind(0),) * 4)
     assert pairs is not None
     planes = np.stack([picture] * 3 + [np.full_like(picture, 0.5)] * (not opaque))
-    image = np.empty((len(planes), picture.shape[0], SIDE, picture.shape[1] // SIDE), np.float32)
+    image = np.empty((picture.shape[0], len(planes), SIDE, picture.shape[1] // SIDE), np.float32)
     _tail_kernels.split_image(planes, image)
-    blocks = np.empty((len(planes), picture.shape[0] // SIDE, image.shape[3]), np.float32)
+    blocks = np.empty((picture.shape[0] // SIDE, len(planes), image.shape[3]), np.float32)
     _tail_kernels.block_means(image, blocks)
     light, passing = np.zeros((size, size), np.float32), np.ones((size, size), np.float32)
     reaches = [np.array([(part.shape[1] + 1) // 2 - 1], np.int64) for part in parts]
@@ -83,8 +81,8 @@ def test_a_kernel_without_a_smooth_tail_stays_whole() -> None:
 
 
 def _window(width: int, height: int, x: int, y: int) -> SampleGrid:
-    columns = (np.arange(width) + x - 5823.5) * 1.485
-    rows = (np.arange(height) + y - 4367.5) * 1.485
+    columns = (np.arange(width, dtype=np.float64) + x - 5823.5) * 1.485
+    rows = (np.arange(height, dtype=np.float64) + y - 4367.5) * 1.485
     return SampleGrid(columns, rows, 1.485, 1.485**2, ("RRGG", "RRGG", "GGBB", "GGBB"))
 
 

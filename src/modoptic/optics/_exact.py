@@ -52,7 +52,9 @@ _JUST = 1.0 + 1e-9
 _SHARP = 4.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
-_TAILS_LACK = 0.0012
+_STRIP = 128
+"""Rows of kept texture that are resampled together."""
+_TAILS_LACK = 0.0016
 """Error, of white, that the tails of kernels may leave in what somebody watches."""
 
 
@@ -104,7 +106,8 @@ def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
     off = places - step * np.arange(places.size)
     even, odd = float(off[0::2].mean()), float(off[1::2].mean())
     first = 0.5 * (even + odd)
-    return first, step, (even - first, odd - first)
+    # what is left of rounding would make more kinds of samples than there are
+    return first, step, (round(even - first, 6) + 0.0, round(odd - first, 6) + 0.0)
 
 
 def sample_lattice(grid: SampleGrid, lens_m: float) -> Lattice:
@@ -151,7 +154,7 @@ class _Pairs(NamedTuple):
     columns: IntArray
 
 
-def _paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
+def paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
     """None where a row has kinds that do not come in pairs."""
     period = len(channels)
     unlike = tuple(dict.fromkeys(kinds))
@@ -217,12 +220,14 @@ class ExactView:
             for i in range(n)
             for j in range(n)
         )
-        self._pairs = _paired(self._channels, self._kinds)
+        self._pairs = paired(self._channels, self._kinds)
         lens_m = self.thin.image_distance_m
         self._spill = max(
-            self.pupil.reach_um(r, self.thin.inverse_focus)
+            spread.reach_um(r, self.thin.inverse_focus)
             for r in np.linspace(0.0, reach_um(grid.x_um, grid.y_um), 8)
         )
+        spread_um = self._spill + 2.2 * self.thin.working_f_number
+        self._room = 1.5 * spread_um * self._per_um + 16.0 * self._lattice.step + 0.01
         self._sources: list[_Source | list[_Stamp]] = []
         for n, part in enumerate(parts):
             if isinstance(part, Bulbs):
@@ -278,8 +283,7 @@ class ExactView:
         slope = thin.iris_m * source.b * bent
         ends = offset + slope * top, offset + slope * bottom
         # a quick look, with more room than kernels ever take
-        room = 1.5 * max(abs(ends[0]), abs(ends[1])) + 16.0 * step
-        room += 1.5 * (self._spill + 2.2 * thin.working_f_number) * self._per_um + 0.01
+        room = 1.5 * max(abs(ends[0]), abs(ends[1])) + self._room
         x0, y0, x1, y1 = (v / bent for v in source.bounds)
         if x0 > right + room or x1 < left - room or y0 > bottom + room or y1 < top - room:
             return []
@@ -354,7 +358,10 @@ class ExactView:
             discs, which = rows[:1], np.zeros(height, np.int64)
         else:
             quantum = max(_BLUR_STEP_UM * self._per_um, (1.0 if level else 0.5) * step * dense)
-            discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
+            # from infinity on, so that they stay the same while the ring turns
+            shift = self.thin.iris_m * self.thin.inverse_focus if found.texture else 0.0
+            discs, which = np.unique(np.round((rows + shift) / quantum), return_inverse=True)
+            discs = discs * quantum - shift
         whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
         if level == 0 and dense == 1 and self._pairs is not None:
             part = first_row, first_column, height, width
@@ -422,37 +429,52 @@ class ExactView:
         tails, tail_reaches = _side_by_side([split.tail for split in made])
         # whole blocks of 4 x 4 samples, with what kernels reach about them
         beside = int(tail_reaches.max()) + 1
-        room = max(-(-(int(core_reaches.max()) + 1) // SIDE), beside)
+        room = max(-(-(int(core_reaches.max()) + 8) // SIDE), beside)
         i, j = SIDE * (row // SIDE - room), SIDE * (column // SIDE - room)
         rows = SIDE * ((row + height - 1) // SIDE + 1 + room) - i
         count = (column + width - 1) // SIDE + 1 + room - j // SIDE
         x0, y0, step = self._lattice.origin(0)
         x0, y0 = x0 + j * step, y0 + i * step
         size = rows, SIDE * count
+        texture, image = None, None
         if raster is None and found.texture is not None:
             texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
-            split = texture.split(x0, y0, step, size)
-            if split is None:
-                return 1.0
+            planes = texture.planes(x0, y0, step, size)
         else:
             image = (
                 found.direct.fetch(0, i, j, *size)
                 if raster is None
                 else raster.resampled(level, x0, y0, step, size)
             )
-            if not image[3].any():
-                return 1.0
-            planes = 3 if image[3].min() >= COVERS else 4
-            split = np.empty((planes, rows, SIDE, count), np.float32)
-            _tail_kernels.split_image(image, split)
-        blocks = np.empty((split.shape[0], rows // SIDE, count), np.float32)
-        if beside > 0:
-            _tail_kernels.block_means(split, blocks)
-        return cast(float, _tail_kernels.convolve_pairs(
-            split, blocks, (i, j), which, cores, core_reaches, tails, tail_reaches,
-            pairs.colors, pairs.order, pairs.columns, (row, column, width),
-            (tile.rows[0], tile.columns[0]), light, passing,
-        ))  # fmt: skip
+            planes = 3 if image[3].min() >= COVERS else 4 if image[3].any() else 0
+        if not planes:
+            return 1.0
+        # so many rows at a time that they stay in the cache, and what kernels reach about them
+        around = 2 * SIDE * room
+        strip = rows - around
+        if texture is not None:
+            strip = SIDE * math.ceil(strip / (SIDE * math.ceil(strip / _STRIP)))
+        split = np.empty((strip + around, planes, SIDE, count), np.float32)
+        blocks = np.empty((len(split) // SIDE, planes, count), np.float32)
+        most = 0.0
+        for first in range(0, rows - around, strip):
+            if texture is not None:
+                kept = around if first else 0
+                split[:kept] = split[strip : strip + kept]
+                texture.slid(x0, y0 + (first + kept) * step, step, split[kept:])
+            else:
+                _tail_kernels.split_image(image, split)
+            if beside > 0:
+                _tail_kernels.block_means(split, blocks)
+            top = max(row, i + first + SIDE * room)
+            end = min(row + height, i + first + SIDE * room + strip)
+            left = cast(float, _tail_kernels.convolve_pairs(
+                split, blocks, (i + first, j), which[top - row : end - row], cores, core_reaches,
+                tails, tail_reaches, pairs.colors, pairs.order, pairs.columns,
+                (top, column, width), (tile.rows[0], tile.columns[0]), light, passing,
+            ))  # fmt: skip
+            most = max(most, left)
+        return most
 
     def _inverse(self, disc: float) -> float:
         """Inverse depth at which the blur disc has this signed diameter, a tangent."""
@@ -470,21 +492,30 @@ class ExactView:
 
     def _stamps(self, bulbs: Bulbs, progress: Callable[[float], None]) -> list[_Stamp]:
         """Each lamp as its light falls on the samples."""
-        count = len(bulbs.channels)
-        found: list[_Stamp | None] = [None] * count
+        lamps, thin = bulbs.lamps, self.thin
+        away = lamps.position_m[:, 2] - thin.image_distance_m
+        places = self.pupil.seen(lamps.position_m[:, :2] / away[:, None])
+        # a quick look, with more room than kernels ever take
+        room = 1.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus) + self._room
+        room += lamps.radius_m / away + _LAMP_TAIL_UM * thin.working_f_number * self._per_um
+        beside = np.zeros(len(away), np.bool_)
+        for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
+            beside |= (at < axis[0] - room) | (at > axis[-1] + room)
+        seen = np.flatnonzero(~beside)
+        found: list[_Stamp | None] = [None] * seen.size
 
         def work(first: int, end: int) -> None:
             for n in range(first, end):
-                found[n] = self._stamp(bulbs, n)
+                found[n] = self._stamp(bulbs, int(seen[n]), places[seen[n]])
 
-        run_bands(work, count, 1, done=lambda made: progress(made / count))
+        if seen.size:
+            run_bands(work, seen.size, 1, done=lambda made: progress(made / seen.size))
         return [stamp for stamp in found if stamp is not None]
 
-    def _stamp(self, bulbs: Bulbs, n: int) -> _Stamp | None:
+    def _stamp(self, bulbs: Bulbs, n: int, place: DoubleArray) -> _Stamp | None:
         lamps, thin, step_um = bulbs.lamps, self.thin, self._step_um
         x0, y0, step = self._lattice.origin(0)
         away = float(lamps.position_m[n, 2] - thin.image_distance_m)
-        place = self.pupil.seen(lamps.position_m[n, :2] / away)
         radius = max(float(lamps.radius_m[n] / away), 1e-9)
         row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
         off_y_um = ((place[1] - y0) / step - row) * step_um

@@ -311,11 +311,8 @@ class Cached:
         _kernels.slide_sharp(*self._onto(0, x0, y0, step), self.slide, self.bend, out)
         return out
 
-    def split(self, x0: float, y0: float, step: float, size: tuple[int, int]) -> FloatArray | None:
-        """As `sharp`, split by column (see `_tail_kernels`); columns are a multiple of four.
-
-        None where nothing is there, and without coverage where the layer covers all.
-        """
+    def planes(self, x0: float, y0: float, step: float, size: tuple[int, int]) -> int:
+        """Of `slid`: 3 where the layer covers all, 0 where there is none of it, and else 4."""
         rows, columns = size
         source, left, top, own, x, y, step = self._onto(0, x0, y0, step)
         # a part of the raster in which all that is asked for lies
@@ -330,13 +327,11 @@ class Cached:
             first = min(max(int((places.min() - begin) / own) - 4, 0), points - 1)
             found.append(slice(first, max(int((places.max() - begin) / own) + 5, first + 1)))
         cover = source[3, found[0], found[1]]
-        if not cover.any():
-            return None
-        planes = 3 if cover.min() >= COVERS else 4
-        out = np.empty((planes, rows, 4, columns // 4), np.float32)
-        args = source, left, top, own, x, y, step
-        _tail_kernels.slide_split(*args, self.slide, self.bend, out)
-        return out
+        return 3 if cover.min() >= COVERS else 4 if cover.max() else 0
+
+    def slid(self, x0: float, y0: float, step: float, out: FloatArray) -> None:
+        """As `sharp`, split by column (see `_tail_kernels`)."""
+        _tail_kernels.slide_split(*self._onto(0, x0, y0, step), self.slide, self.bend, out)
 
     def _onto(
         self, level: int, x0: float, y0: float, step: float

@@ -121,6 +121,16 @@ class Spread:
         self._per_um: dict[int, float] = {}
         self._kernels: OrderedDict[tuple[object, ...], _Once[Split]] = OrderedDict()
 
+    @property
+    def about(self) -> Pupil:
+        """The lens as it is, or nearly so: for what hardly changes with focus."""
+        return self.pupil
+
+    def reach_um(self, radius_um: float, inverse_depth: float) -> float:
+        """See `Pupil.reach_um`."""
+        beside = self.about.reach_um(radius_um, self.about.thin.inverse_focus)
+        return beside + 0.55 * self.pupil.blur_um(inverse_depth)
+
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
         """Even number of points ``step_um`` apart in which the spread fits."""
         wide = self._wide(cell.middle_um, inverse_depth)
@@ -134,7 +144,7 @@ class Spread:
         at = math.hypot(*place_um) / _NODE_UM
         # of both radii between which it is interpolated, which share it with their neighbours
         reach = max(
-            self.pupil.reach_um(_NODE_UM * node, inverse_depth)
+            self.reach_um(_NODE_UM * node, inverse_depth)
             for node in (math.floor(at), math.ceil(at))
         )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round

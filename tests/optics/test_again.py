@@ -39,9 +39,11 @@ def _convolved(picture: FloatArray, parts: Split, opaque: bool) -> FloatArray:
     pairs = paired(np.zeros((2, 2), np.int64), (Kind(0),) * 4)
     assert pairs is not None
     planes = np.stack([picture] * 3 + [np.full_like(picture, 0.5)] * (not opaque))
-    image = np.empty((picture.shape[0], len(planes), SIDE, picture.shape[1] // SIDE), np.float32)
+    # kernels read a little beyond the last row
+    rows, count = picture.shape[0], picture.shape[1] // SIDE
+    image = np.empty((rows + 1, len(planes), SIDE, count), np.float32)[:-1]
     _tail_kernels.split_image(planes, image)
-    blocks = np.empty((picture.shape[0] // SIDE, len(planes), image.shape[3]), np.float32)
+    blocks = np.empty((rows // SIDE + 1, len(planes), count), np.float32)[:-1]
     _tail_kernels.block_means(image, blocks)
     light, passing = np.zeros((size, size), np.float32), np.ones((size, size), np.float32)
     reaches = [np.array([(part.shape[1] + 1) // 2 - 1], np.int64) for part in parts]

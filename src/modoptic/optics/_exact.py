@@ -65,6 +65,10 @@ class Tile(NamedTuple):
     columns: tuple[int, int]
     cell: Cell
 
+    @property
+    def samples(self) -> int:
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+
 
 def tiles(grid: SampleGrid) -> list[list[Tile]]:
     """The samples of a grid, cell by cell; those that are mirror images together.
@@ -454,8 +458,9 @@ class ExactView:
         strip = rows - around
         if texture is not None:
             strip = SIDE * math.ceil(strip / (SIDE * math.ceil(strip / _STRIP)))
-        split = np.empty((strip + around, planes, SIDE, count), np.float32)
-        blocks = np.empty((len(split) // SIDE, planes, count), np.float32)
+        # kernels read a little beyond their last row
+        split = np.empty((strip + around + 1, planes, SIDE, count), np.float32)[:-1]
+        blocks = np.empty((len(split) // SIDE + 1, planes, count), np.float32)[:-1]
         most = 0.0
         for first in range(0, rows - around, strip):
             if texture is not None:

@@ -18,7 +18,7 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _EVEN_UM = 100.0
-"""Over so much shading is linear."""
+"""Over so much, shading is nearly linear."""
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:

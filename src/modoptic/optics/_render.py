@@ -154,7 +154,8 @@ class LightRenderer:
         seen : width, height and extent of a `preview`, whose layers are then taken where blur hides
             how far apart its points lie; quicker where the preview was asked for before
         again : the same grid, of at most a few megapixels, will be asked for with other settings
-            of the lens; from the second on the scene's texture is kept, 16 bytes a sample and layer
+            of the lens; from the second on the scene's texture is kept, 16 bytes a sample and
+            layer, and kernels for places of the ring, between which others lie
         progress : called in the caller's thread with 0..1
         cancel : asked before each tile; once it is true no further tile is begun
 
@@ -250,6 +251,10 @@ class LightRenderer:
         )
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid)
+        if textures is not None:
+            # few tiles of unlike sizes: the largest first, so that threads end together
+            each = itertools.chain(*every)
+            every = [[tile] for tile in sorted(each, key=lambda tile: tile.samples, reverse=True)]
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.about) if self._glare is not None else None
         over = veil.of(grid) if veil is not None else None
@@ -419,11 +424,11 @@ def warm_layers() -> Iterator[str]:
     _kernels.share_outside(taps[0])
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
-    whole = np.zeros((12, 4, 4, 5), np.float32)
+    whole = np.zeros((13, 4, 4, 5), np.float32)[:-1]
     _tail_kernels.split_image(four, whole[:9])
     bend = np.zeros(3)
     _tail_kernels.slide_split(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, bend, whole)
-    blocks = np.zeros((3, 4, 5), np.float32)
+    blocks = np.zeros((4, 4, 5), np.float32)[:-1]
     _tail_kernels.block_means(whole, blocks)
     _tail_kernels.convolve_pairs(
         whole, blocks, (0, 0), at, taps, one + 1, taps, one, np.zeros((4, 2), np.int64),

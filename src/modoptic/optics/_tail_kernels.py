@@ -17,6 +17,12 @@ IntArray = npt.NDArray[np.int64]
 
 
 @_jit
+def _padded(count: int) -> int:
+    """So many that loops over them are done in whole vectors; what is too much is not used."""
+    return (count + 31) // 32 * 32
+
+
+@_jit
 def split_image(image: FloatArray, out: FloatArray) -> None:
     """Deal the columns of (planes, h, w) out to (h, planes, 4, n); w is at most 4 n."""
     for c in range(out.shape[1]):
@@ -127,27 +133,27 @@ def _tail_line(
 ) -> None:
     """A row of ``blocks`` convolved with a tail; ``reach`` columns at each end are left."""
     middle = tail.shape[0] // 2
-    count = out.size - 2 * reach
-    target = out[reach : reach + count]
+    planes, wide = blocks.shape[1], blocks.shape[2]
+    flat = blocks.reshape(-1)
+    count = np.uintp(_padded(wide - 2 * reach))
+    target = out[reach:]
     target[:] = np.float32(0.0)
+    zero = np.float32(0.0)
     for y in range(-reach, reach + 1):
-        line = blocks[row + y, plane]
-        taps = tail[middle + y]
-        x = 0
-        while x + 3 <= 2 * reach:
-            k = middle - reach + x
-            t0, t1, t2, t3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
-            s0, s1 = line[x : x + count], line[x + 1 : x + 1 + count]
-            s2, s3 = line[x + 2 : x + 2 + count], line[x + 3 : x + 3 + count]
+        lane = np.uintp(((row + y) * planes + plane) * wide)
+        taps = tail[middle + y, middle - reach : middle + reach + 1]
+        for x in range(0, 2 * reach + 1, 4):
+            # unsigned, as an index that may be negative is looked at each time
+            o0 = lane + np.uintp(x)
+            o1, o2, o3 = o0 + np.uintp(1), o0 + np.uintp(2), o0 + np.uintp(3)
+            t0 = taps[x]
+            t1 = taps[x + 1] if x + 1 < taps.size else zero
+            t2 = taps[x + 2] if x + 2 < taps.size else zero
+            t3 = taps[x + 3] if x + 3 < taps.size else zero
             for j in range(count):
-                target[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
-            x += 4
-        while x <= 2 * reach:
-            t0 = taps[middle - reach + x]
-            s0 = line[x : x + count]
-            for j in range(count):
-                target[j] += t0 * s0[j]
-            x += 1
+                target[j] += (
+                    t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j] + t3 * flat[o3 + j]
+                )
 
 
 @_jit
@@ -168,7 +174,8 @@ def convolve_pairs(
 
     Row i of the part takes what is at ``which[i]``: ``cores`` (m, kinds, k, k), of which the middle
     out to ``core_reaches`` is used, at each sample, and ``tails`` likewise at blocks, between whose
-    middles it is linear; a reach of -1 is none. Returns the largest share of light left.
+    middles it is linear; a reach of -1 is none. Memory after ``split`` and ``blocks``, as much as a
+    row, may be read. Returns the largest share of light left.
     """
     row0, column0, width = part
     wide = blocks.shape[2]
@@ -177,11 +184,12 @@ def convolve_pairs(
     middle = cores.shape[2] // 2
     flat = split.reshape(-1)
     following = np.uintp(1)
-    one, two = np.empty(wide, np.float32), np.empty(wide, np.float32)
-    over, over2 = np.empty(wide, np.float32), np.empty(wide, np.float32)
-    mixed = np.empty(wide, np.float32)
+    room = wide + 64
+    one, two = np.empty(room, np.float32), np.empty(room, np.float32)
+    over, over2 = np.empty(room, np.float32), np.empty(room, np.float32)
+    mixed = np.zeros(room, np.float32)
     # rows of blocks convolved so far, of each kind's colour and coverage
-    lines = np.zeros((cores.shape[1], 2, 2, wide), np.float32)
+    lines = np.zeros((cores.shape[1], 2, 2, room), np.float32)
     known = np.full((cores.shape[1], 2, 2, 2), -1, np.int64)
     taps_a = np.empty(cores.shape[2] + 16, np.float32)
     taps_b = np.empty(cores.shape[2] + 16, np.float32)
@@ -201,6 +209,7 @@ def convolve_pairs(
         # whole blocks of four columns
         block = (column0 + first - begin[1]) // 4
         count = (column0 + last - begin[1]) // 4 + 1 - block
+        padded = np.uintp(_padded(count))
         n = which[i]
         r, t = core_reaches[n], tail_reaches[n]
         phase = row % 4
@@ -215,8 +224,8 @@ def convolve_pairs(
                 into, into2 = (over, over2) if plane else (one, two)
                 source = 3 if plane else colors[phase, pair]
                 if t < 0:
-                    into[:count] = np.float32(0.0)
-                    into2[:count] = np.float32(0.0)
+                    into[:] = np.float32(0.0)
+                    into2[:] = np.float32(0.0)
                 else:
                     for k in range(upper, upper + 2):
                         tag = known[kind, plane, k % 2]
@@ -225,15 +234,15 @@ def convolve_pairs(
                             _tail_line(blocks, k, source, tails[n, kind], t, line)
                             tag[0], tag[1] = k, n
                     high, low = lines[kind, plane, upper % 2], lines[kind, plane, (upper + 1) % 2]
-                    for j in range(block - 1, block + count + 1):
+                    for j in range(room):
                         mixed[j] = high[j] + share * (low[j] - high[j])
                     for side in range(2):
                         q = b if side else a
                         k = block - 1 if q < 2 else block
                         s = np.float32((q + 2) % 4 * 0.25 + 0.125)
-                        m0, m1 = mixed[k : k + count], mixed[k + 1 : k + 1 + count]
+                        m0, m1 = mixed[k:], mixed[k + 1 :]
                         line = into2 if side else into
-                        for j in range(count):
+                        for j in range(padded):
                             line[j] = m0[j] + s * (m1[j] - m0[j])
                 # up to eight sources are taken at a time; what lies beyond has taps of 0
                 taps_a[: sources + 8] = np.float32(0.0)
@@ -260,7 +269,7 @@ def convolve_pairs(
                         t4, t5, t6, t7 = taps_a[x + 4], taps_a[x + 5], taps_a[x + 6], taps_a[x + 7]
                         u0, u1, u2, u3 = taps_b[x], taps_b[x + 1], taps_b[x + 2], taps_b[x + 3]
                         u4, u5, u6, u7 = taps_b[x + 4], taps_b[x + 5], taps_b[x + 6], taps_b[x + 7]
-                        for j in range(np.uintp(count)):
+                        for j in range(padded):
                             v0, v1, v2, v3 = flat[o0 + j], flat[o1 + j], flat[o2 + j], flat[o3 + j]
                             k = j + following
                             v4, v5, v6, v7 = flat[o0 + k], flat[o1 + k], flat[o2 + k], flat[o3 + k]
@@ -277,7 +286,7 @@ def convolve_pairs(
                         p += 1
                         o1 = np.uintp(lane + (p & 3) * wide + (p >> 2))
                         t0, t1, u0, u1 = taps_a[x], taps_a[x + 1], taps_b[x], taps_b[x + 1]
-                        for j in range(np.uintp(count)):
+                        for j in range(padded):
                             v0, v1 = flat[o0 + j], flat[o1 + j]
                             into[j] += t0 * v0 + t1 * v1
                             into2[j] += u0 * v0 + u1 * v1

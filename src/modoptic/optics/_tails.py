@@ -83,7 +83,7 @@ def _both(images: FloatArray, along: FloatArray) -> FloatArray:
 @functools.cache
 def _spreading(reach: int, room: int) -> tuple[FloatArray, FloatArray]:
     """What a tail's taps are along one axis among samples, on average, and its inverse."""
-    taps, size = math.ceil(reach / SIDE), reach + room
+    taps, size = math.ceil((reach - 3) / SIDE), reach + room
     tent = 1.0 - np.abs(np.arange(0.5 - SIDE, SIDE)) / SIDE
     shape = np.convolve(np.full(SIDE, 1.0 / SIDE), tent) / SIDE
     half = shape.size // 2

@@ -367,12 +367,9 @@ class ExactView:
             discs, which = np.unique(np.round((rows + shift) / quantum), return_inverse=True)
             discs = discs * quantum - shift
         whole = i1 - i0 == within[1] - within[0] and j1 - j0 == len(tx)
-        if level == 0 and dense == 1 and self._pairs is not None:
+        if level == 0 and dense == 1 and cached is None and self._pairs is not None:
             part = first_row, first_column, height, width
-            raster = cached if kept >= 0 else None
-            rest = self._at_samples(
-                found, raster, kept, tile, part, discs, which, self._pairs, light, passing
-            )
+            rest = self._at_samples(found, tile, part, discs, which, self._pairs, light, passing)
             return whole and rest < _OPAQUE
         kinds = _CHANNELS
         if level == 0:
@@ -413,13 +410,12 @@ class ExactView:
         return whole and rest < _OPAQUE
 
     def _at_samples(
-        self, found: _Source, raster: Cached | None, level: int, tile: Tile,
-        part: tuple[int, int, int, int], discs: DoubleArray, which: IntArray, pairs: _Pairs,
-        light: FloatArray, passing: FloatArray,
+        self, found: _Source, tile: Tile, part: tuple[int, int, int, int], discs: DoubleArray,
+        which: IntArray, pairs: _Pairs, light: FloatArray, passing: FloatArray,
     ) -> float:  # fmt: skip
         """Lay a layer, taken at the samples themselves, under (row, column, height, width).
 
-        From a level of the ``raster``, if any. Returns the largest share of light left.
+        Returns the largest share of light left.
         """
         row, column, height, width = part
         step_um = self._step_um
@@ -441,15 +437,11 @@ class ExactView:
         x0, y0 = x0 + j * step, y0 + i * step
         size = rows, SIDE * count
         texture, image = None, None
-        if raster is None and found.texture is not None:
+        if found.texture is not None:
             texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
             planes = texture.planes(x0, y0, step, size)
         else:
-            image = (
-                found.direct.fetch(0, i, j, *size)
-                if raster is None
-                else raster.resampled(level, x0, y0, step, size)
-            )
+            image = found.direct.fetch(0, i, j, *size)
             planes = 3 if image[3].min() >= COVERS else 4 if image[3].any() else 0
         if not planes:
             return 1.0

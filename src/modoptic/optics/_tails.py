@@ -48,7 +48,7 @@ def split(kernels: FloatArray, allowed: float) -> Split:
     from sample to sample. Where no core that is much smaller would do, it is the whole kernel.
     """
     reach = kernels.shape[1] // 2
-    for inner in _CORES:
+    for inner in _CORES if allowed > 0.0 else ():
         if inner + SIDE > reach:
             break
         found, rest = _parted(kernels, inner)

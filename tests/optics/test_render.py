@@ -21,6 +21,7 @@ from modoptic.optics import (
     _kernels,
     _pupil_kernels,
     _reference,
+    _tail_kernels,
     circle_of_confusion_um,
     reference_light,
     solve,
@@ -253,6 +254,9 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "turned", "weigh", "gathered", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),
+        *(getattr(_tail_kernels, name) for name in (
+            "split_image", "slide_split", "block_means", "convolve_pairs",
+        )),
         _reference.trace, _reference.throw,
     ]  # fmt: skip
     for name in ("studio", "motorcycle", "colorchecker", "flat"):
@@ -260,6 +264,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         glare = VeilingGlare(0.005, 10811.0)
         renderer = LightRenderer(load_scene(name, **options), RESPONSE, glare=glare)
         renderer.light(LensState(17.5, 8.0, 1.0), grid(600, 300, 5000, 4500))
+        for focus in (1.0, 1.01, 1.012):
+            renderer.light(LensState(17.5, 8.0, focus), grid(80, 60, 5000, 4500), again=True)
         renderer.preview(LensState(17.5, 1.4, 2), 200, 150, (17297, 12973))
         lens = LensState(17.5, 1.4, math.inf)
         reference_light(renderer.scene, RESPONSE, lens, grid(70, 9, 5000, 2000), rays=1)

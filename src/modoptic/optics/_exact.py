@@ -6,17 +6,18 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from modoptic.bands import run_bands
-from modoptic.optics import _kernels
+from modoptic.optics import _kernels, _tail_kernels
 from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed, squares
 from modoptic.optics._pupil import quick_size
 from modoptic.optics._sources import (
+    COVERS,
     Bulbs,
     Cached,
     Direct,
@@ -28,6 +29,7 @@ from modoptic.optics._sources import (
     reach_um,
 )
 from modoptic.optics._spread import Binning, Cell, Kind, Spread
+from modoptic.optics._tails import SIDE
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -75,6 +77,10 @@ _JUST = 1.0 + 1e-9
 _SHARP = 4.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
+_STRIP = 128
+"""Rows of kept texture that are resampled together."""
+_TAILS_LACK = 0.0016
+"""Error, of white, that the tails of kernels may leave in what somebody watches."""
 
 
 class Tile(NamedTuple):
@@ -87,6 +93,10 @@ class Tile(NamedTuple):
     @property
     def shape(self) -> tuple[int, int]:
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    @property
+    def samples(self) -> int:
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
 
 def tiles(grid: SampleGrid, side_um: float = _CELL_UM) -> list[list[Tile]]:
@@ -128,7 +138,8 @@ def _fit(places: DoubleArray) -> tuple[float, float, tuple[float, float]]:
     off = places - step * np.arange(places.size)
     even, odd = float(off[0::2].mean()), float(off[1::2].mean())
     first = 0.5 * (even + odd)
-    return first, step, (even - first, odd - first)
+    # what is left of rounding would make more kinds of samples than there are
+    return first, step, (round(even - first, 6) + 0.0, round(odd - first, 6) + 0.0)
 
 
 def sample_lattice(grid: SampleGrid, lens_m: float) -> Lattice:
@@ -242,11 +253,48 @@ class _Part(NamedTuple):
         )  # fmt: skip
 
 
+class _Pairs(NamedTuple):
+    """A mosaic as `convolve_pairs` takes it: four columns hold two samples of each of two kinds."""
+
+    kinds: tuple[Kind, ...]
+    colors: IntArray
+    order: IntArray
+    columns: IntArray
+
+
+def paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
+    """None where a row has kinds that do not come in pairs."""
+    period = len(channels)
+    unlike = tuple(dict.fromkeys(kinds))
+    each = np.array([unlike.index(kind) for kind in kinds], np.int64).reshape(period, period)
+    rows = np.tile(each, (SIDE // period, SIDE // period))
+    columns = np.argsort(rows, axis=1, kind="stable").reshape(SIDE, 2, 2)
+    order = np.take_along_axis(rows, columns.reshape(SIDE, SIDE), axis=1).reshape(SIDE, 2, 2)
+    if (order[..., 0] != order[..., 1]).any():
+        return None
+    colors = np.array([kind.channel for kind in unlike], np.int64)[order[..., 0]]
+    return _Pairs(unlike, colors, order[..., 0].copy(), columns)
+
+
+def _side_by_side(kernels: Sequence[FloatArray]) -> tuple[FloatArray, IntArray]:
+    """Kernels (kinds, n, n) of several sizes in one array, and how far each reaches."""
+    reaches = np.array([(k.shape[1] + 1) // 2 - 1 for k in kernels], np.int64)
+    most = int(reaches.max())
+    side = max(2 * most + 1, 0)
+    stack = np.zeros((len(kernels), len(kernels[0]), side, side), np.float32)
+    for place, kernel, reach in zip(stack, kernels, reaches, strict=True):
+        if reach >= 0:
+            part = slice(most - reach, most + reach + 1)
+            place[:, part, part] = kernel
+    return stack, reaches
+
+
 class ExactView:
     """One lens setting and one grid of samples: renders tiles of it, from several threads.
 
     Layers whose blur lets points lie as far apart as those of ``rasters`` are taken from there,
-    what is evaluated at the samples themselves from ``textures``.
+    what is evaluated at the samples themselves from ``textures``, where kernels' tails are split
+    off.
     ``progress`` is told what share of the lamps, which come first, is done.
     """
 
@@ -256,6 +304,7 @@ class ExactView:
         textures: Sequence[Texture | None] | None = None,
         progress: Callable[[float], None] = lambda done: None,
     ) -> None:  # fmt: skip
+        self._lack = _TAILS_LACK if textures else 0.0
         self.spread, self.grid = spread, grid
         self.pupil, self.thin = spread.pupil, spread.pupil.thin
         v_um = self.thin.image_distance_m * 1e6
@@ -276,8 +325,8 @@ class ExactView:
             self._dense = squares
         fine_um = self._step_um / self._dense
         # a point for each square that samples gather lies in its middle
-        paired = self._dense == 2 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
-        self._aside_um = 0.5 * fine_um if paired else 0.0
+        in_pairs = self._dense == 2 and abs(grid.pitch_um / fine_um - 1.0) < 1e-6
+        self._aside_um = 0.5 * fine_um if in_pairs else 0.0
         self._fine = Lattice(
             (x0 + self._aside_um) / v_um, (y0 + self._aside_um) / v_um, fine_um / v_um
         )
@@ -296,11 +345,14 @@ class ExactView:
         self._dense_kinds = tuple(
             Kind(k.channel, k.x_um - aside, k.y_um - aside) for k in self._kinds
         )
+        self._pairs = paired(self._channels, self._kinds)
         lens_m = self.thin.image_distance_m
         self._spill = max(
-            self.pupil.reach_um(r, self.thin.inverse_focus)
+            spread.reach_um(r, self.thin.inverse_focus)
             for r in np.linspace(0.0, reach_um(grid.x_um, grid.y_um), 8)
         )
+        spread_um = self._spill + 2.2 * self.thin.working_f_number
+        self._room = 1.5 * spread_um * self._per_um + 16.0 * self._lattice.step + 0.01
         self._sources: list[_Source | list[_Stamp]] = []
         lamps: list[tuple[int, Bulbs]] = []
         for n, part in enumerate(parts):
@@ -371,8 +423,7 @@ class ExactView:
         slope = thin.iris_m * source.b * bent
         ends = offset + slope * top, offset + slope * bottom
         # a quick look, with more room than kernels ever take
-        room = 1.5 * max(abs(ends[0]), abs(ends[1])) + 16.0 * step
-        room += 1.5 * (self._spill + 2.2 * thin.working_f_number) * self._per_um + 0.01
+        room = 1.5 * max(abs(ends[0]), abs(ends[1])) + self._room
         x0, y0, x1, y1 = (v / bent for v in source.bounds)
         if x0 > right + room or x1 < left - room or y0 > bottom + room or y1 < top - room:
             return []
@@ -469,7 +520,18 @@ class ExactView:
         else:
             least_um = _BLUR_STEP_COARSE_UM if self._coarse else _BLUR_STEP_UM
             quantum = max(least_um * self._per_um, (1.0 if level else 0.5) * step * dense)
-            discs, which = np.unique(np.round(rows / quantum) * quantum, return_inverse=True)
+            # from infinity on, so that they stay the same while the ring turns
+            shift = self.thin.iris_m * self.thin.inverse_focus if found.texture else 0.0
+            discs, which = np.unique(np.round((rows + shift) / quantum), return_inverse=True)
+            discs = discs * quantum - shift
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == beside[1] - beside[0]
+        alike = most * self.thin.image_distance_m * 1e6 < _WHOLE_UM
+        if level == 0 and dense == 1 and cached is None and self._pairs and not left.parts.size:
+            area = first_row, first_column, height, width
+            pairs, passing = self._pairs, left.alike
+            rest = self._at_samples(found, tile, area, discs, which, pairs, alike, light, passing)
+            if rest is not None:
+                return whole and rest < _OPAQUE
         kinds = _CHANNELS
         if level == 0:
             n, (r, c) = self._period, (tile.rows[0], tile.columns[0])
@@ -491,7 +553,7 @@ class ExactView:
             image = of.fetch(taken, i, j, *size)
         if not image[3].any():
             return False
-        opaque = bool(image[3].min() >= 1.0 - 1e-6)
+        opaque = bool(image[3].min() >= COVERS)
         if level and finer < self._finer and not opaque:
             # edges show how far apart points lie
             return self._under(found, band, tile, pattern, light, left, self._finer)
@@ -500,9 +562,7 @@ class ExactView:
             image, margin, which, dense, opaque, (int(i0), int(j0)),
             (y - first_row, x - first_column) if level else None,
         )  # fmt: skip
-        alike = most * self.thin.image_distance_m * 1e6 < _WHOLE_UM
         self._put(part, pattern, stack, left, light, None if alike else (discs / step, step_um))
-        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == beside[1] - beside[0]
         return whole and left.most(slice(*within), slice(*beside)) < _OPAQUE
 
     def _put(
@@ -534,6 +594,73 @@ class ExactView:
         part.lay([kernels], pattern, light, left.alike[None])
         left.gather()
 
+    def _at_samples(
+        self, found: _Source, tile: Tile, part: tuple[int, int, int, int], discs: DoubleArray,
+        which: IntArray, pairs: _Pairs, alike: bool, light: FloatArray, passing: FloatArray,
+    ) -> float | None:  # fmt: skip
+        """Lay a layer, taken at the samples themselves, under (row, column, height, width).
+
+        Returns the largest share of light left. None, and nothing done, for a layer that does not
+        cover all of it unless its light is ``alike`` through all parts of the iris.
+        """
+        row, column, height, width = part
+        step_um = self._step_um
+        made = [
+            self.spread.parted(
+                tile.cell, self._inverse(float(d)), step_um, self._binning, pairs.kinds, self._lack
+            )
+            for d in discs
+        ]
+        cores, core_reaches = _side_by_side([split.core for split in made])
+        tails, tail_reaches = _side_by_side([split.tail for split in made])
+        # whole blocks of 4 x 4 samples, with what kernels reach about them
+        beside = int(tail_reaches.max()) + 1
+        room = max(-(-(int(core_reaches.max()) + 8) // SIDE), beside)
+        i, j = SIDE * (row // SIDE - room), SIDE * (column // SIDE - room)
+        rows = SIDE * ((row + height - 1) // SIDE + 1 + room) - i
+        count = (column + width - 1) // SIDE + 1 + room - j // SIDE
+        x0, y0, step = self._lattice.origin(0)
+        x0, y0 = x0 + j * step, y0 + i * step
+        size = rows, SIDE * count
+        texture, image = None, None
+        if found.texture is not None:
+            texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
+            planes = texture.planes(x0, y0, step, size)
+        else:
+            image = found.direct.fetch(0, i, j, *size)
+            planes = 3 if image[3].min() >= COVERS else 4 if image[3].any() else 0
+        if not planes:
+            return 1.0
+        if planes == 4 and not alike:
+            return None
+        # so many rows at a time that they stay in the cache, and what kernels reach about them
+        around = 2 * SIDE * room
+        strip = rows - around
+        if texture is not None:
+            strip = SIDE * math.ceil(strip / (SIDE * math.ceil(strip / _STRIP)))
+        # kernels read a little beyond their last row
+        split = np.empty((strip + around + 1, planes, SIDE, count), np.float32)[:-1]
+        blocks = np.empty((len(split) // SIDE + 1, planes, count), np.float32)[:-1]
+        most = 0.0
+        for first in range(0, rows - around, strip):
+            if texture is not None:
+                kept = around if first else 0
+                split[:kept] = split[strip : strip + kept]
+                texture.slid(x0, y0 + (first + kept) * step, step, split[kept:])
+            else:
+                _tail_kernels.split_image(image, split)
+            if beside > 0:
+                _tail_kernels.block_means(split, blocks)
+            top = max(row, i + first + SIDE * room)
+            end = min(row + height, i + first + SIDE * room + strip)
+            rest = cast(float, _tail_kernels.convolve_pairs(
+                split, blocks, (i + first, j), which[top - row : end - row], cores, core_reaches,
+                tails, tail_reaches, pairs.colors, pairs.order, pairs.columns,
+                (top, column, width), (tile.rows[0], tile.columns[0]), light, passing,
+            ))  # fmt: skip
+            most = max(most, rest)
+        return most
+
     def _inverse(self, disc: float) -> float:
         """Inverse depth at which the blur disc has this signed diameter, a tangent."""
         return self.thin.inverse_focus + disc / self.thin.iris_m
@@ -546,33 +673,38 @@ class ExactView:
             self.spread.kernels(cell, self._inverse(float(d)), step_um, self._binning, kinds)
             for d in discs
         ]
-        most = max(kernel.shape[1] // 2 for kernel in made)
-        stack = np.zeros((len(made), len(kinds), 2 * most + 1, 2 * most + 1), np.float32)
-        for place, kernel in zip(stack, made, strict=True):
-            reach = kernel.shape[1] // 2
-            part = slice(most - reach, most + reach + 1)
-            place[:, part, part] = kernel
-        return stack
+        return _side_by_side(made)[0]
 
     def _stamps(
         self, bulbs: Bulbs, front: Sequence[_Source], progress: Callable[[float], None]
     ) -> list[_Stamp]:
         """Each lamp, with these layers in front of it, as its light falls on the samples."""
-        count = len(bulbs.channels)
-        found: list[list[_Stamp]] = [[] for _ in range(count)]
+        lamps, thin = bulbs.lamps, self.thin
+        away = lamps.position_m[:, 2] - thin.image_distance_m
+        places = self.pupil.seen(lamps.position_m[:, :2] / away[:, None])
+        # a quick look, with more room than kernels ever take
+        room = 1.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus) + self._room
+        room += lamps.radius_m / away + _LAMP_TAIL_UM * thin.working_f_number * self._per_um
+        beside = np.zeros(len(away), np.bool_)
+        for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
+            beside |= (at < axis[0] - room) | (at > axis[-1] + room)
+        seen = np.flatnonzero(~beside)
+        found: list[list[_Stamp]] = [[] for _ in seen]
 
         def work(first: int, end: int) -> None:
             for n in range(first, end):
-                found[n] = self._stamp(bulbs, n, front)
+                found[n] = self._stamp(bulbs, int(seen[n]), places[seen[n]], front)
 
-        run_bands(work, count, 1, done=lambda made: progress(made / count))
+        if seen.size:
+            run_bands(work, seen.size, 1, done=lambda made: progress(made / seen.size))
         return [stamp for stamps in found for stamp in stamps]
 
-    def _stamp(self, bulbs: Bulbs, n: int, front: Sequence[_Source]) -> list[_Stamp]:
+    def _stamp(
+        self, bulbs: Bulbs, n: int, place: DoubleArray, front: Sequence[_Source]
+    ) -> list[_Stamp]:
         lamps, thin, step_um = bulbs.lamps, self.thin, self._step_um
         x0, y0, step = self._lattice.origin(0)
         away = float(lamps.position_m[n, 2] - thin.image_distance_m)
-        place = self.pupil.seen(lamps.position_m[n, :2] / away)
         radius = max(float(lamps.radius_m[n] / away), 1e-9)
         row, column = (round((p - o) / step) for p, o in ((place[1], y0), (place[0], x0)))
         off_y_um = ((place[1] - y0) / step - row) * step_um

@@ -77,7 +77,8 @@ def squares(kernels: FloatArray) -> IntArray:
     """
     middle = kernels.shape[2] // 2
     out = np.zeros((len(kernels), 3), np.int64)
-    for square, taps in zip(out, kernels.any(axis=1), strict=True):
+    filled = np.asarray((kernels != 0.0).any(axis=1))
+    for square, taps in zip(out, filled, strict=True):
         ends: list[tuple[int, int]] = []
         for axis in (1, 0):
             at = np.flatnonzero(taps.any(axis=axis)) - middle

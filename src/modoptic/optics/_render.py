@@ -16,8 +16,8 @@ from scipy.interpolate import CubicSpline
 
 from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
-from modoptic.optics import _kernels
-from modoptic.optics._angles import Cones
+from modoptic.optics import _kernels, _tail_kernels
+from modoptic.optics._angles import BetweenFocus, Cones
 from modoptic.optics._exact import ExactView, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
@@ -42,6 +42,7 @@ from modoptic.optics._sources import (
     reach_um,
 )
 from modoptic.optics._spread import Spread
+from modoptic.optics._turning import Turning
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -60,16 +61,18 @@ class Shading:
 
     def __init__(
         self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False,
-        quick_cones: bool = False, together: int = 1,
+        turning: BetweenFocus | None = None, together: int = 1,
     ) -> None:  # fmt: skip
         squared = np.linspace(0.0, reach_um**2, _SHADES)
         known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
         at = np.sqrt(known)
-        of = pupil.quick_irradiance_factor if quick else pupil.irradiance_factor
         factor = np.zeros((2, 3, known.size))
-        factor[0] = of(at)
+        if turning is not None:
+            factor[0] = turning(pupil, at)
+        else:
+            factor[0] = (pupil.quick_irradiance_factor if quick else pupil.irradiance_factor)(at)
         if cones is not None:
-            means = cones.quick(pupil, at) if quick or quick_cones else cones.exact(pupil, at)
+            means = cones.quick(pupil, at) if quick or turning else cones.exact(pupil, at)
             factor = means * factor[0]
         # of a block's neighbours, side by side, so many are within it
         stays = (together - 1) / together
@@ -108,6 +111,8 @@ class LightRenderer:
         self.scene = scene
         self.lens = lens or IdealLens()
         self._cones = None if angular is None else Cones(self.lens, angular)
+        self._turning = Turning(self.lens, response, diffusion_um)
+        self._irradiance = BetweenFocus(self.lens, lambda pupil, at: pupil.irradiance_factor(at))
         self._response = response
         self._diffusion_um = diffusion_um
         self._parts: list[Surface | Bulbs] = []
@@ -149,7 +154,8 @@ class LightRenderer:
         seen : width, height and extent of a `preview`, whose layers are then taken where blur hides
             how far apart its points lie; quicker where the preview was asked for before
         again : the same grid, of at most a few megapixels, will be asked for with other settings
-            of the lens; from the second on the scene's texture is kept, 16 bytes a sample and layer
+            of the lens; from the second on the scene's texture is kept, 16 bytes a sample and
+            layer, and kernels for places of the ring, between which others lie
         progress : called in the caller's thread with 0..1
         cancel : asked before each tile; once it is true no further tile is begun
 
@@ -159,14 +165,18 @@ class LightRenderer:
         SettingError : a lens state that cannot be
         """
         pupil = self.lens.pupil(lens)
-        spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._settling(pupil, *seen) if seen else None
         textures = self._textures_of(pupil, grid) if again else None
-        out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
-        # while the ring turns the mean response is interpolated between distances of focus
         turning = textures is not None
+        spread = (
+            self._turning.spread(pupil)
+            if turning
+            else Spread(pupil, self._response, self._diffusion_um)
+        )
+        out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
         reach = reach_um(grid.x_um, grid.y_um)
-        shading = Shading(pupil, reach, self._cones, quick_cones=turning, together=grid.together)
+        between = self._irradiance if turning else None
+        shading = Shading(pupil, reach, self._cones, turning=between, together=grid.together)
         expose(out, grid, shading)
         return out
 
@@ -241,8 +251,12 @@ class LightRenderer:
         )
         out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
         every = tiles(grid, view.side_um)
+        if textures is not None:
+            # few tiles of unlike sizes: the largest first, so that threads end together
+            each = itertools.chain(*every)
+            every = [[tile] for tile in sorted(each, key=lambda tile: tile.samples, reverse=True)]
         area = np.float32(grid.area_um2 * 1e-12)
-        veil = self._glare.veil(spread.pupil) if self._glare is not None else None
+        veil = self._glare.veil(spread.about) if self._glare is not None else None
         over = veil.of(grid) if veil is not None else None
 
         def work(first: int, end: int) -> None:
@@ -410,6 +424,17 @@ def warm_layers() -> Iterator[str]:
     _kernels.cut(taps[0], 0.9)
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
+    whole, reach = np.zeros((13, 4, 4, 5), np.float32)[:-1], np.ones(1, np.int64)
+    _tail_kernels.split_image(four, whole[:9])
+    bend = np.zeros(3)
+    _tail_kernels.slide_split(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, bend, whole)
+    blocks = np.zeros((4, 4, 5), np.float32)[:-1]
+    _tail_kernels.block_means(whole, blocks)
+    _tail_kernels.convolve_pairs(
+        whole, blocks, (0, 0), at, taps, reach, taps, reach - 1, np.zeros((4, 2), np.int64),
+        np.zeros((4, 2), np.int64), np.ones((4, 2, 2), np.int64), (4, 8, 2), (4, 8), light[0],
+        passing,
+    )  # fmt: skip
     yield "optics: spread"
     six = np.zeros((1, 6, 4, 4), np.float32)
     rows = np.zeros(4, np.int64)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
-from modoptic.optics import _kernels
+from modoptic.optics import _kernels, _tail_kernels
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -25,6 +25,8 @@ _TEXTURE_ROOM = 64
 """Points beside a grid that a kernel reaches, and by which the lens' moving shifts them."""
 _MOVED = 0.02
 """Most that distortion moves a direction, of its tangent."""
+COVERS = 1.0 - 1e-6
+"""From this coverage on, nothing is seen behind."""
 HC_J_NM = 1.98644586e-16
 """Planck's constant times the speed of light, in J nm (CODATA 2018)."""
 
@@ -312,6 +314,28 @@ class Cached:
         out = np.empty((4, *size), np.float32)
         _kernels.slide_sharp(*self._onto(0, x0, y0, step), self.slide, self.bend, out)
         return out
+
+    def planes(self, x0: float, y0: float, step: float, size: tuple[int, int]) -> int:
+        """Of `slid`: 3 where the layer covers all, 0 where there is none of it, and else 4."""
+        rows, columns = size
+        source, left, top, own, x, y, step = self._onto(0, x0, y0, step)
+        # a part of the raster in which all that is asked for lies
+        ys, xs = np.array([[y], [y + rows * step]]), np.array([x, x + columns * step])
+        q = ys**2 + xs**2
+        by = 1.0 + q * (self.bend[0] + q * (self.bend[1] + q * self.bend[2]))
+        by /= 1.0 + self.slide * np.maximum(ys, 0.0)
+        found: list[slice] = []
+        for places, begin, points in (
+            (ys * by, top, source.shape[1]), (xs * by, left, source.shape[2])
+        ):  # fmt: skip
+            first = min(max(int((places.min() - begin) / own) - 4, 0), points - 1)
+            found.append(slice(first, max(int((places.max() - begin) / own) + 5, first + 1)))
+        cover = source[3, found[0], found[1]]
+        return 3 if cover.min() >= COVERS else 4 if cover.max() else 0
+
+    def slid(self, x0: float, y0: float, step: float, out: FloatArray) -> None:
+        """As `sharp`, split by column (see `_tail_kernels`)."""
+        _tail_kernels.slide_split(*self._onto(0, x0, y0, step), self.slide, self.bend, out)
 
     def _onto(
         self, level: int, x0: float, y0: float, step: float

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,12 @@ from scipy.special import j1
 from modoptic.optics import _kernels, _pupil_kernels
 from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import SpectralResponse
+from modoptic.optics._tails import Split, split
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
+_Made = TypeVar("_Made")
 
 _NODE_UM = 1520.0
 """Transfer functions are computed at radii so far apart, and interpolated between them."""
@@ -84,14 +86,14 @@ class Cell(NamedTuple):
         return (self.x + 0.5) * self.side_um, (self.y + 0.5) * self.side_um
 
 
-class _Once:
+class _Once(Generic[_Made]):
     """What is made by the first thread that asks for it; others wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: FloatArray | None = None
+        self._made: _Made | None = None
 
-    def made(self, make: Callable[[], FloatArray]) -> FloatArray:
+    def made(self, make: Callable[[], _Made]) -> _Made:
         with self._lock:
             if self._made is None:
                 self._made = make()
@@ -115,9 +117,19 @@ class Spread:
             for nodes in self._nodes
         ]
         self._lock = threading.Lock()
-        self._along: dict[tuple[float | str, ...], _Once] = {}
+        self._along: dict[tuple[float | str, ...], _Once[FloatArray]] = {}
         self._per_um: dict[int, float] = {}
-        self._kernels: OrderedDict[tuple[object, ...], _Once] = OrderedDict()
+        self._kernels: OrderedDict[tuple[object, ...], _Once[Split]] = OrderedDict()
+
+    @property
+    def about(self) -> Pupil:
+        """The lens as it is, or nearly so: for what hardly changes with focus."""
+        return self.pupil
+
+    def reach_um(self, radius_um: float, inverse_depth: float) -> float:
+        """See `Pupil.reach_um`."""
+        beside = self.about.reach_um(radius_um, self.about.thin.inverse_focus)
+        return beside + 0.55 * self.pupil.blur_um(inverse_depth)
 
     def window(self, cell: Cell, inverse_depth: float, step_um: float) -> int:
         """Even number of points ``step_um`` apart in which the spread fits."""
@@ -136,7 +148,7 @@ class Spread:
         at = math.hypot(*place_um) / _NODE_UM
         # of both radii between which it is interpolated, which share it with their neighbours
         reach = max(
-            self.pupil.reach_um(_NODE_UM * node, inverse_depth)
+            self.reach_um(_NODE_UM * node, inverse_depth)
             for node in (math.floor(at), math.ceil(at))
         )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
@@ -221,22 +233,32 @@ class Spread:
         kinds: tuple[Kind, ...],
     ) -> FloatArray:  # fmt: skip
         """As `kernels_at`, of a whole cell; kept, with those of its mirror images."""
+        return self.parted(cell, inverse_depth, step_um, binning, kinds, 0.0).core
+
+    def parted(
+        self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
+        kinds: tuple[Kind, ...], allowed: float,
+    ) -> Split:  # fmt: skip
+        """As `kernels`, split with an error ``allowed``; where that is 0 all is core."""
         x, y = cell.middle_um
         sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
         mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
         wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
-        key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted)
+        key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted, allowed)
         with self._lock:
             once = self._kernels.setdefault(key, _Once())
             while len(self._kernels) > _KERNELS_KEPT:
                 self._kernels.popitem(last=False)
 
-        def make() -> FloatArray:
+        def make() -> Split:
             size = self.window(cell, inverse_depth, step_um)
-            return self.kernels_at((abs(x), abs(y)), inverse_depth, step_um, binning, wanted, size)
+            place = abs(x), abs(y)
+            found = self.kernels_at(place, inverse_depth, step_um, binning, wanted, size)
+            return split(found, allowed)
 
         made = once.made(make)
-        return made[[wanted.index(k) for k in mirrored], :: int(sy), :: int(sx)]
+        order = [wanted.index(k) for k in mirrored]
+        return Split(*(part[order, :: int(sy), :: int(sx)] for part in made))
 
     def kernels_at(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float,

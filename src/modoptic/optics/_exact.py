@@ -363,7 +363,7 @@ class ExactView:
             raster = rasters[n] if rasters else None
             cached = raster.at(lens_m, self.pupil.warp) if isinstance(raster, Cached) else None
             direct, finest = (
-                Direct(part, lattice, lens_m, self.pupil.warp)
+                Direct(part, lattice, lens_m, self.pupil.warp, apart=not self._coarse)
                 for lattice in (self._lattice, self._fine)
             )
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)

@@ -201,13 +201,23 @@ class Direct:
     max_level = 7
 
     def __init__(
-        self, surface: Surface, lattice: Lattice, lens_m: float, warp: DoubleArray
-    ) -> None:
+        self, surface: Surface, lattice: Lattice, lens_m: float, warp: DoubleArray, *,
+        apart: bool = False,
+    ) -> None:  # fmt: skip
         self.layer, self.matrix = surface.layer, surface.matrix
         self.lattice, self.lens_m, self.warp = lattice, lens_m, warp
+        self._apart = apart
+        """Whether points of coarser levels are means of four: texture fades before it is gone."""
 
     def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """(4, height, width) from lattice point (i, j) of the level on."""
+        if self._apart and level:
+            four = self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width)
+            rows = four[:, ::2] + four[:, 1::2]
+            return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+        return self._sampled(level, i, j, height, width)
+
+    def _sampled(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         x, y, step = self.lattice.origin(level)
         out = np.empty((4, height, width), np.float32)
         self.layer.sample(

@@ -82,11 +82,31 @@ def _noise(x: float, y: float) -> float:
     return top + (c + (d - c) * tx - top) * ty
 
 
+_PORE_MEAN, _FLECK_MEAN = 0.0081, 0.0121
+"""Of pores in wood and of flecks in a glaze, as `_noise` makes them: over 400 000 places."""
+_GRAIN_VARIANCE = 0.046
+"""Of `_noise`."""
+
+
+@_jit
+def _stays(fpx: float, fpy: float) -> float:
+    """Share of noise that is left in footprints of so many of its cells."""
+    return min(max(2.0 - 2.0 * max(fpx, fpy), 0.0), 1.0)
+
+
+@_jit
+def _sine(start: float, end: float) -> float:
+    """Mean of the sine between two angles."""
+    if abs(end - start) < 1e-3:
+        return math.sin(0.5 * (start + end))
+    return (math.cos(start) - math.cos(end)) / (end - start)
+
+
 @_jit
 def _grain(x: float, y: float, fx: float, fy: float, fpx: float, fpy: float) -> float:
     """Noise -0.5..0.5 at frequencies fx, fy, gone where the footprint covers a cell."""
-    weight = min(2.0 - 2.0 * max(fpx * fx, fpy * fy), 1.0)
-    if weight <= 0.0:
+    weight = _stays(fpx * fx, fpy * fy)
+    if weight == 0.0:
         return 0.0
     return weight * (_noise(x * fx, y * fy) - 0.5)
 
@@ -218,18 +238,24 @@ def _wood(x: float, z: float, fpx: float, fpz: float) -> tuple[float, float, flo
     side = x - board * width
     wx = x + 0.010 * (_noise(x * 9.0 + 17.0 * seed, z * 2.0 + 5.0 * seed) - 0.5)
     tone = 0.45 + 0.30 * seed
-    rings = min(max(1.5 - fpx * 500.0, 0.0), 1.0)
-    if rings > 0.0:
-        ring = _noise(wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed)
-        tone += 0.15 * rings * math.sin(34.0 * ring)
+    across, along = wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed
+    if fpx < 2e-4:
+        tone += 0.15 * math.sin(34.0 * _noise(across, along))
+    elif fpx < 0.04:
+        half = 12.0 * fpx
+        start, end = _noise(across - half, along), _noise(across + half, along)
+        tone += 0.15 * _sine(34.0 * start, 34.0 * end)
     tone += 0.34 * _grain(wx, z + seed, 130.0, 5.0, fpx, fpz)
     tone += 0.30 * _grain(x, z + seed, 620.0, 16.0, fpx, fpz)
     tone += 0.26 * _grain(x, z, 2400.0, 70.0, fpx, fpz)
-    pore = _grain(x, z + 3.0, 3300.0, 120.0, fpx, fpz)
-    tone -= 0.9 * max(pore - 0.28, 0.0)
+    pores = _stays(3300.0 * fpx, 120.0 * fpz)
+    pore = _PORE_MEAN * (1.0 - pores)
+    if pores > 0.0:
+        pore += pores * max(_noise(x * 3300.0, (z + 3.0) * 120.0) - 0.78, 0.0)
+    tone -= 0.9 * pore
     tone = min(max(tone, 0.02), 1.2)
     near = min(side, width - side)
-    groove = 1.0 - 0.75 * (1.0 - _inside(near - 0.0011, max(fpx, 0.0008)))
+    groove = 1.0 - 0.75 * _box(near, -0.0011, 0.0011, max(fpx, 0.0008))
     return (
         (0.070 + 0.250 * tone) * groove,
         (0.034 + 0.145 * tone) * groove,
@@ -459,9 +485,15 @@ def _mug(u: float, v: float, fp: float) -> Rgba:
     handle = _inside(0.0055 - abs(ring - 0.0245), fp) * _inside(u - 0.036, fp)
     if body <= 0.0 and handle <= 0.0:
         return 0.0, 0.0, 0.0, 0.0
-    speck = _grain(0.8 * u - 0.6 * v, 0.6 * u + 0.8 * v, 800.0, 800.0, fp, fp)
-    speck += 0.35 * _grain(0.28 * u + 0.96 * v, 0.96 * u - 0.28 * v, 2100.0, 2100.0, fp, fp)
-    fleck = 1.0 - 2.4 * max(speck - 0.27, 0.0) + 0.10 * _grain(u, v, 90.0, 130.0, fp, fp)
+    specks = _stays(800.0 * fp, 800.0 * fp)
+    speck = _FLECK_MEAN * (1.0 - specks)
+    if specks > 0.0:
+        dots = _noise((0.8 * u - 0.6 * v) * 800.0, (0.6 * u + 0.8 * v) * 800.0) - 0.5
+        dots += 0.35 * (
+            _noise((0.28 * u + 0.96 * v) * 2100.0, (0.96 * u - 0.28 * v) * 2100.0) - 0.5
+        )
+        speck += specks * max(dots - 0.27, 0.0)
+    fleck = 1.0 - 2.4 * speck + 0.10 * _grain(u, v, 90.0, 130.0, fp, fp)
     if body < 1.0 and handle > 0.0:
         t = (ring - 0.0245) / 0.0055
         lit = 0.34 + 0.42 * math.sqrt(max(1.0 - t * t, 0.0)) - 0.20 * t * (hu + hv) / 0.03
@@ -532,6 +564,9 @@ def _fruit(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
     lit = max(-0.55 * nx - 0.52 * ny + 0.60 * nz + 0.30 * pore, 0.0)
     fill = 0.10 + 0.10 * max(ny, 0.0) + 0.05 * max(nx, 0.0)
     tone = 1.0 + 0.18 * _grain(u, v, 55.0, 55.0, fp, fp) + 0.12 * pore
+    # what tone and light have in common is left where pores are too fine to be seen
+    fine, finer = _stays(620.0 * fp * k, 620.0 * fp * k), _stays(1500.0 * fp * k, 1500.0 * fp * k)
+    lit += 0.30 * 0.12 * _GRAIN_VARIANCE * (1.0 - fine * fine + 0.36 * (1.0 - finer * finer))
     r = params[2] * tone * (lit + fill * 1.2)
     g = params[3] * tone * (lit + fill * 0.8)
     b = params[4] * tone * (lit + fill * 0.5)
@@ -570,13 +605,15 @@ def _leaves(u: float, v: float, fp: float, items: FloatArray) -> Rgba:
             continue
         ca, sa = math.cos(items[i, 4]), math.sin(items[i, 4])
         t = (dx * ca + dy * sa) / items[i, 2] + 0.5
-        if t <= 0.0 or t >= 1.0:
+        ends = fp / items[i, 2]
+        if t <= -ends or t >= 1.0 + ends:
             continue
         s = dy * ca - dx * sa
         tone, hue = items[i, 5], items[i, 6]
         if items[i, 7] > 0.5:
             bend = s - 0.06 * items[i, 2] * (4.0 * t * (1.0 - t))
             cover = _inside(0.5 * items[i, 3] - abs(bend), fp) * (1.0 - a)
+            cover *= _inside(min(t, 1.0 - t) * items[i, 2], fp)
             if cover <= 0.0:
                 continue
             lit = tone * (0.8 - 0.5 * bend / items[i, 3])
@@ -586,16 +623,24 @@ def _leaves(u: float, v: float, fp: float, items: FloatArray) -> Rgba:
             a += cover
             continue
         s -= 0.05 * items[i, 2] * (4.0 * t * (1.0 - t) - 0.5)
-        hw = (
-            0.5
-            * items[i, 3]
-            * math.sqrt(max(math.sin(math.pi * t ** (0.80 - 0.1 * hue)), 0.0))
-            * (1.08 - 0.35 * t)
-        )
-        cover = _inside(hw - abs(s), fp) * (1.0 - a)
+        beyond, t = t, min(max(t, 1e-3), 0.999)
+        beyond -= t
+        # half its width, squared, and how that grows along the leaf
+        power, wide = 0.80 - 0.1 * hue, 0.5 * items[i, 3] * (1.08 - 0.35 * t)
+        turn = math.pi * t**power
+        squared = wide * wide * math.sin(turn)
+        grows = wide * wide * power * turn / t * math.cos(turn)
+        grows -= 0.35 * items[i, 3] * wide * math.sin(turn)
+        # to its outline: what is 0 there over its gradient
+        outward = grows / items[i, 2] + 0.4 * s * (1.0 - 2.0 * t)
+        away = squared + grows * beyond - s * s
+        away /= max(math.sqrt(outward * outward + 4.0 * s * s), 1e-9)
+        # its base is rounded off
+        away = min(away, 0.5 * items[i, 2] - math.sqrt(dx * dx + dy * dy))
+        cover = _inside(away, fp) * (1.0 - a)
         if cover <= 0.0:
             continue
-        across = s / max(hw, 1e-6)
+        across = s / math.sqrt(max(squared, 1e-12))
         lit = 0.72 - 0.20 * across
         if s > 0.0:
             lit -= 0.14

@@ -38,7 +38,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL = 8.0
+_DETAIL = 9.0
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
 """Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import cast
@@ -24,7 +24,7 @@ from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._motion import warm_motion
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
-from modoptic.optics._quick import QuickView
+from modoptic.optics._quick import QuickView, quick_room
 from modoptic.optics._reference import warm_reference
 from modoptic.optics._sources import (
     AngularLike,
@@ -35,9 +35,11 @@ from modoptic.optics._sources import (
     LayerLike,
     SampleGrid,
     SceneLike,
+    Shown,
     SpectralResponse,
     Surface,
     Texture,
+    moved_out,
     rasterize,
     reach_um,
 )
@@ -264,13 +266,19 @@ class LightRenderer:
 
     def preview(
         self, lens: LensState, width: int, height: int, extent_um: tuple[float, float],
-        *, together: int = 1,
+        *, together: int = 1, shown: Sequence[Shown] | None = None,
+        rows: tuple[int, int] | None = None,
     ) -> FloatArray:  # fmt: skip
         """Electrons s^-1 um^-2 in every channel, float32 (3, height, width), as quick as it goes.
 
         ``extent_um`` is the width and height of the part of the sensor plane shown, centred on the
         axis. The first call for a size and focal length evaluates the scene and takes longer.
         ``together`` as of `SampleGrid`.
+
+        Parameters
+        ----------
+        shown : the layers to draw, from the farthest to the nearest; by default all of the scene
+        rows : first and end of those to draw, which are all that is given back; by default all
 
         Raises
         ------
@@ -285,31 +293,56 @@ class LightRenderer:
         y_um *= extent_um[1] / height
         lens_m = pupil.thin.image_distance_m
         rims = self._rims_of(pupil, reach_um(x_um, y_um) * 1e-6 / lens_m)
-        sources: list[Cached | LampImages] = [
-            image_lamps(part, pupil, rims) if isinstance(part, Bulbs) else part.at(lens_m)
-            for part in self._cached(pupil, width, height, extent_um)
-        ]
+        cached = self._cached(pupil, width, height, extent_um)
+        sources: list[Cached | LampImages] = []
+        for number, layer, gone_m in shown or [Shown(n) for n in range(len(cached))]:
+            part = cached[number]
+            if isinstance(part, Bulbs):
+                sources.append(image_lamps(part, pupil, rims))
+            elif layer is None:
+                sources.append(part.at(lens_m))
+            else:
+                sources.append(part.elsewhere(pupil, layer, gone_m))
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
         reach = reach_um(x_um, y_um)
         shading = Shading(pupil, reach, self._cones, quick=True, together=together)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
-        out = np.empty((3, height, width), np.float32)
+        top, bottom = rows or (0, height)
+        out = np.empty((3, bottom - top, width), np.float32)
         table = shading.table * np.float32(1e-12)
         veil = self._glare.veil(pupil) if self._glare is not None else None
 
         def work(first: int, end: int) -> None:
+            first, end = first + top, end + top
             strip = np.zeros((3, end - first, width), np.float32)
             view.strip(first, end, strip)
             if veil is not None:
                 veil.over_color(strip, x_um, y_um[first:end])
             _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2)
-            out[:, first:end] = strip
+            out[:, first - top : end - top] = strip
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
         # urgent, so that beside a still of 100 MP the finder stays live
-        run_bands(work, height, math.ceil(height / _PREVIEW_STRIPS), urgent=True)
+        run_bands(work, bottom - top, math.ceil((bottom - top) / _PREVIEW_STRIPS), urgent=True)
         return out
+
+    def preview_rows(
+        self, lens: LensState, layer: LayerLike, height: int, extent_um: float
+    ) -> tuple[int, int]:
+        """First and end of the rows of a `preview` that an upright layer and its blur may reach.
+
+        ``extent_um`` is the height of the part of the sensor plane shown.
+        """
+        thin = self.lens.pupil(lens).thin
+        lens_m = thin.image_distance_m
+        step = extent_um * 1e-6 / height / lens_m
+        blur = thin.iris_m * abs(layer.inverse_depth(lens_m)[0] - thin.inverse_focus)
+        _, top, _, bottom = moved_out(layer.bounds(lens_m))
+        room = quick_room(blur, step)
+        edges = (np.clip(y / step + height / 2, 0, height) for y in (top - room, bottom + room))
+        first, end = (float(y) for y in edges)
+        return math.floor(first), math.ceil(end)
 
     def _rims_of(self, pupil: Pupil, reach: float) -> Rims:
         """Outlines of the blur disc; kept for a little turn of the ring."""

@@ -18,7 +18,6 @@ from modoptic.optics import IdealLens, LensState, LightRenderer, Timing, solve
 from modoptic.scenes import (
     HandShake,
     Lamps,
-    Layer,
     Moving,
     Scene,
     ShadedLayer,
@@ -232,7 +231,7 @@ def test_the_displaced_light_is_that_of_a_camera_that_turned(
     assert told > at_least
 
 
-def _card() -> Layer:
+def _card() -> ShadedLayer:
     """The studio's orange, whose right edge lies in the middle of the picture."""
     layer = next(layer for layer in load_scene("studio").layers if layer.name == "orange")
     assert isinstance(layer, ShadedLayer)
@@ -246,7 +245,6 @@ def test_what_moves_is_drawn_as_it_went(period_s: float | None) -> None:
     """A card passing between charts, against the mean of the scene at many instants."""
     chart = load_scene("chart", distance_m=AWAY_M).layers[0]
     card = _card()
-    assert isinstance(card, ShadedLayer)
     front = replace(card, distance_m=0.9, center_m=(0.040, 0.0))  # its left edge
     scene = Scene("", "", (chart, Moving(card, (0.15, 0.0, 0.0), period_s), front))
     window, timing = centred(128, 128), Timing(-0.01 if period_s is None else 0.0, 0.02, 0.0)

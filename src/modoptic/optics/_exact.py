@@ -60,6 +60,25 @@ class Tile(NamedTuple):
     cell: Cell
 
 
+Seen = dict[tuple[int, int, int, float], tuple[int, int, FloatArray]]
+"""Layers of a tile: first row and column, and the image (4, h, w), by layer, level and band."""
+
+
+def _fetched(
+    of: Direct | Cached, level: int, i: int, j: int, size: tuple[int, int],
+    name: tuple[int, int, int, float], seen: Seen,
+) -> FloatArray:  # fmt: skip
+    """As ``of.fetch``, or a part of what was seen before; kernels of colours reach unlike far."""
+    if name in seen:
+        top, left, image = seen[name]
+        a, b = i - top, j - left
+        if a >= 0 and b >= 0 and a + size[0] <= image.shape[1] and b + size[1] <= image.shape[2]:
+            return np.ascontiguousarray(image[:, a : a + size[0], b : b + size[1]])
+    image = of.fetch(level, i, j, *size)
+    seen[name] = i, j, image
+    return image
+
+
 def tiles(grid: SampleGrid) -> list[list[Tile]]:
     """The samples of a grid, cell by cell; those that are mirror images together.
 
@@ -195,8 +214,13 @@ class ExactView:
             texture = textures[n] if textures else None
             self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
 
-    def tile(self, tile: Tile, through: FloatArray | None = None) -> FloatArray:
-        """Light (h, w) before shading; ``through`` gets what passes from behind the scene."""
+    def tile(
+        self, tile: Tile, through: FloatArray | None = None, seen: Seen | None = None
+    ) -> FloatArray:
+        """Light (h, w) before shading; ``through`` gets what passes from behind the scene.
+
+        ``seen``: layers evaluated for the same tile in another colour, and now for the next one.
+        """
         (i0, i1), (j0, j1) = tile.rows, tile.columns
         light = np.zeros((i1 - i0, j1 - j0), np.float32)
         passing = np.ones((i1 - i0, j1 - j0), np.float32)
@@ -210,7 +234,7 @@ class ExactView:
                     )  # fmt: skip
                 continue
             hidden = [
-                self._under(source, band, tile, pattern, light, passing)
+                self._under(source, band, tile, pattern, light, passing, seen)
                 for band in self._bands(source, tile.cell)
             ]
             if hidden and all(hidden):
@@ -252,7 +276,7 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        passing: FloatArray,
+        passing: FloatArray, seen: Seen | None,
     ) -> bool:  # fmt: skip
         """Lay one layer under a band of the tile; True if nothing behind it can be seen there."""
         lattice = self._lattice
@@ -329,7 +353,11 @@ class ExactView:
             image = texture.sharp(x0 + j * step, y0 + i * step, step, size)
         else:
             of = found.finest if dense > 1 else of
-            image = of.fetch(finer, i, j, *size)
+            if seen is None:
+                image = of.fetch(finer, i, j, *size)
+            else:
+                name = id(of.layer), dense, finer, band.top
+                image = _fetched(of, finer, i, j, size, name, seen)
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= 1.0 - 1e-6)

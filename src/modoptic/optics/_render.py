@@ -18,7 +18,7 @@ from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels
 from modoptic.optics._angles import Cones
-from modoptic.optics._exact import ExactView, sample_lattice, tiles
+from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
@@ -53,6 +53,8 @@ _RIM_STEPS = 8.0
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
 _EXPOSED_ROWS = 256
+_TOGETHER_TO = 32_000_000
+"""Samples up to which three colours are computed together: 12 bytes a sample."""
 _LAMPS_TAKE = 0.15
 """About the share of the time of a whole picture that goes into its lamps."""
 
@@ -164,7 +166,7 @@ class LightRenderer:
         spread = Spread(pupil, self._response, self._diffusion_um)
         rasters = self._settling(pupil, *seen) if seen else None
         textures = self._textures_of(pupil, grid) if again else None
-        out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
+        (out,) = self._arriving(spread, [grid], rasters, progress, cancel, textures=textures)
         # while the ring turns the mean response is interpolated between distances of focus
         turning = textures is not None
         reach = reach_um(grid.x_um, grid.y_um)
@@ -200,22 +202,25 @@ class LightRenderer:
         progress: Callable[[float], None] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Iterator[FloatArray]:
-        """As `light`, before `expose`: in red, green and blue, one after the other.
+        """As `light`, before `expose`: in red, green and blue.
+
+        Together, which is quicker, or one after the other where three take too much memory.
 
         Parameters
         ----------
         passing : (3, h, w), filled with the share of light from behind the scene that passes it
         """
         spread = Spread(self.lens.pupil(lens), self._response, self._diffusion_um)
-        for n, color in enumerate("RGB"):
+        planes = [replace(grid, cfa=(2 * color, 2 * color)) for color in "RGB"]
+        together = 3 if grid.x_um.size * grid.y_um.size <= _TOGETHER_TO else 1
+        for n in range(0, 3, together):
 
             def told(share: float, n: int = n) -> None:
                 if progress is not None:
-                    progress((n + share) / 3.0)
+                    progress((n + together * share) / 3.0)
 
-            plane = replace(grid, cfa=(2 * color, 2 * color))
-            through = None if passing is None else passing[n]
-            yield self._arriving(spread, plane, None, told, cancel, through)
+            through = None if passing is None else passing[n : n + together]
+            yield from self._arriving(spread, planes[n : n + together], None, told, cancel, through)
 
     def expose(self, light: FloatArray, lens: LensState, grid: SampleGrid) -> None:
         """What samples make of light that arrives, in place: shading and crosstalk."""
@@ -226,26 +231,33 @@ class LightRenderer:
     def _arriving(
         self,
         spread: Spread,
-        grid: SampleGrid,
+        grids: list[SampleGrid],
         rasters: list[Cached | Bulbs] | None,
         progress: Callable[[float], None] | None,
         cancel: Callable[[], bool] | None,
         passing: FloatArray | None = None,
         textures: list[Texture | None] | None = None,
-    ) -> FloatArray:
+    ) -> list[FloatArray]:
+        """Light of grids that differ in their colours alone."""
+
         def told(share: float) -> None:
             if progress is not None:
                 progress(share)
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
-        view = ExactView(
-            spread, self._parts, grid, rasters, textures, lambda lamps: told(ahead * lamps)
-        )
-        out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
+        count, grid = len(grids), grids[0]
+        views = [
+            ExactView(
+                spread, self._parts, each, rasters, textures,
+                lambda lamps, n=n: told(ahead * (n + lamps) / count),
+            )
+            for n, each in enumerate(grids)
+        ]  # fmt: skip
+        found = [np.empty((grid.y_um.size, grid.x_um.size), np.float32) for _ in grids]
         every = tiles(grid)
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.pupil) if self._glare is not None else None
-        over = veil.of(grid) if veil is not None else None
+        overs = [veil.of(each) if veil is not None else None for each in grids]
 
         def work(first: int, end: int) -> None:
             for tile in itertools.chain(*every[first:end]):
@@ -253,16 +265,18 @@ class LightRenderer:
                     raise CancelledError("the light was not needed any more")
                 give_way()
                 at = slice(*tile.rows), slice(*tile.columns)
-                part = view.tile(tile, None if passing is None else passing[at])
-                if over is not None:
-                    over(part, tile.rows, tile.columns)
-                np.multiply(part, area, out=out[at])
+                seen: Seen | None = {} if count > 1 else None
+                for n, (view, over, out) in enumerate(zip(views, overs, found, strict=True)):
+                    part = view.tile(tile, None if passing is None else passing[n][at], seen)
+                    if over is not None:
+                        over(part, tile.rows, tile.columns)
+                    np.multiply(part, area, out=out[at])
 
-        def done(count: int) -> None:
-            told(ahead + (1.0 - ahead) * count / len(every))
+        def done(tiled: int) -> None:
+            told(ahead + (1.0 - ahead) * tiled / len(every))
 
         run_bands(work, len(every), 1, done=done)
-        return out
+        return found
 
     def preview(
         self, lens: LensState, width: int, height: int, extent_um: tuple[float, float],

@@ -15,6 +15,7 @@ from modoptic.calibration import Calibration
 from modoptic.errors import FileError
 from modoptic.frame import Frame, Settings
 from modoptic.optics import IdealLens, LensState, LightRenderer, Timing, solve
+from modoptic.optics import _render as render
 from modoptic.scenes import (
     HandShake,
     Lamps,
@@ -333,6 +334,17 @@ def test_the_same_bits_for_any_bands_and_threads(monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv("MODOPTIC_THREADS", threads)
             seen.append(taken(held(scene, HandShake(2)), window, Timing(0.0, 0.01, 1e-5)))
         assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[0], seen[2])
+
+
+def test_colours_computed_together_and_one_by_one_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, window = load_scene("chart"), centred(96, 96)
+    seen = []
+    for most in (0, 10**9):
+        monkeypatch.setattr(render, "_TOGETHER_TO", most)
+        seen.append(taken(held(scene, HandShake(2)), window, Timing(0.0, 0.01, 1e-5)))
+    assert np.array_equal(*seen)
 
 
 def _shot(twin: Twin, settings: Settings) -> Frame:

@@ -37,9 +37,11 @@ MARGIN = 8
 """Rows above and below that a remosaiced row depends on."""
 BAND_ROWS = 256
 
-_BLOCKS = 364
+_CELLS = 96
 """Cells of 4 columns that are worked on at a time, so that the rows of a tile stay in the cache."""
-_ROWS = 48
+_WIDE = _CELLS + 4
+"""Cells that these depend on."""
+_ROWS = 64
 """Rows of a tile."""
 _FILTER = np.array(
     [
@@ -148,6 +150,11 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def _inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Put in where it is called, so that whole numbers given there are constants to a compiler."""
+    return njit(inline="always", error_model="numpy")(function)  # pyright: ignore
+
+
 @_jit
 def _mirror(i, n):
     """A place beyond 0 .. n mirrored about the middle of the outermost pair: colours stay."""
@@ -159,238 +166,224 @@ def _mirror(i, n):
 
 
 @_jit
-def _load(row, block, out):
-    """The columns of ``row`` dealt out to (4, n) from cell ``block`` on."""
+def _load(row, cell, out):
+    """`_WIDE` cells of ``row`` from ``cell`` on, dealt out to the four lines of ``out``."""
     width = row.size
-    n = out.shape[1]
-    low = min(n, max(0, -block))
-    high = max(low, min(n, width // 4 - block))
-    inner = row[4 * (block + low) : 4 * (block + high)]
+    if cell >= 0 and 4 * (cell + _WIDE) <= width:
+        inner = row[4 * cell :]
+        for k in range(_WIDE):
+            out[k] = np.float32(inner[4 * k])
+            out[_WIDE + k] = np.float32(inner[4 * k + 1])
+            out[2 * _WIDE + k] = np.float32(inner[4 * k + 2])
+            out[3 * _WIDE + k] = np.float32(inner[4 * k + 3])
+        return
     for p in range(4):
-        target = out[p, low:]
-        for k in range(high - low):
-            target[k] = np.float32(inner[4 * k + p])
-        for k in range(n):
-            if k < low or k >= high:
-                out[p, k] = np.float32(row[_mirror(4 * (block + k) + p, width)])
+        for k in range(_WIDE):
+            out[p * _WIDE + k] = np.float32(row[_mirror(4 * (cell + k) + p, width)])
 
 
-@_jit
-def _line(m, row, column, n):
-    """Photosites ``column`` columns from the left of each cell but the two outermost ones."""
-    at = 2 + (column >> 2)
-    return m[row, column & 3, at : at + n]
+@_inline
+def _at(m, y, x, k):
+    """The photosite of row ``y`` and of column ``x`` from the left of cell ``k`` + 2."""
+    return m[(4 * y + (x & 3)) * _WIDE + 2 + (x >> 2) + k]
 
 
-@_jit
-def _first(a, b, c, d, t, out):
-    t0, t1, t2, t3 = t[0], t[1], t[2], t[3]
-    for k in range(out.size):
-        out[k] = t0 * a[k] + t1 * b[k] + t2 * c[k] + t3 * d[k]
+@_inline
+def _row(m, y, x, k):
+    """Twelve photosites of row ``y``, of which the sixth is in column ``x``."""
+    return (
+        _at(m, y, x - 5, k), _at(m, y, x - 4, k), _at(m, y, x - 3, k), _at(m, y, x - 2, k),
+        _at(m, y, x - 1, k), _at(m, y, x, k), _at(m, y, x + 1, k), _at(m, y, x + 2, k),
+        _at(m, y, x + 3, k), _at(m, y, x + 4, k), _at(m, y, x + 5, k), _at(m, y, x + 6, k),
+    )  # fmt: skip
 
 
-@_jit
-def _more(a, b, c, d, t, out):
-    t0, t1, t2, t3 = t[0], t[1], t[2], t[3]
-    for k in range(out.size):
-        out[k] += t0 * a[k] + t1 * b[k] + t2 * c[k] + t3 * d[k]
+@_inline
+def _column(m, y, x, k):
+    """Twelve photosites of column ``x``, of which the sixth is in row ``y``."""
+    return (
+        _at(m, y - 5, x, k), _at(m, y - 4, x, k), _at(m, y - 3, x, k), _at(m, y - 2, x, k),
+        _at(m, y - 1, x, k), _at(m, y, x, k), _at(m, y + 1, x, k), _at(m, y + 2, x, k),
+        _at(m, y + 3, x, k), _at(m, y + 4, x, k), _at(m, y + 5, x, k), _at(m, y + 6, x, k),
+    )  # fmt: skip
 
 
-@_jit
-def _inner(a, b, c, d, e, f, out):
-    """Steps along a block's own line: green to green over it, and between neighbours."""
+@_inline
+def _first(t, v):
+    """Green at the sixth of twelve photosites, which is the first of a block."""
+    return (
+        t[0] * v[0] + t[1] * v[1] + t[2] * v[2] + t[3] * v[3]
+        + t[4] * v[4] + t[5] * v[5] + t[6] * v[6] + t[7] * v[7]
+        + t[8] * v[8] + t[9] * v[9] + t[10] * v[10] + t[11] * v[11]
+    )  # fmt: skip
+
+
+@_inline
+def _second(t, v):
+    """Green at the seventh: the filter turned round."""
+    return (
+        t[11] * v[0] + t[10] * v[1] + t[9] * v[2] + t[8] * v[3]
+        + t[7] * v[4] + t[6] * v[5] + t[5] * v[6] + t[4] * v[7]
+        + t[3] * v[8] + t[2] * v[9] + t[1] * v[10] + t[0] * v[11]
+    )  # fmt: skip
+
+
+@_inline
+def _within(v):
+    """Steps along a block's own line: green to green over it, between neighbours, and from the
+    block's own colour to the next blocks of it."""
     half = np.float32(0.5)
-    for k in range(out.size):
-        out[k] += abs(b[k] - e[k]) + half * (abs(c[k] - d[k]) + abs(a[k] - b[k]) + abs(e[k] - f[k]))
+    near = abs(v[5] - v[6]) + abs(v[3] - v[4]) + abs(v[7] - v[8])
+    return abs(v[4] - v[7]) + half * (near + abs(v[5] - v[2]) + abs(v[6] - v[9]))
 
 
-@_jit
-def _own(a, b, c, d, out):
-    """Steps of the block's own colour to the next blocks of it."""
-    half = np.float32(0.5)
-    for k in range(out.size):
-        out[k] += half * (abs(b[k] - a[k]) + abs(c[k] - d[k]))
-
-
-@_jit
-def _outer(a, b, c, d, e, f, out):
+@_inline
+def _beside(a, b, c, d, e, f):
     """Steps along a line beside the block."""
-    half = np.float32(0.5)
-    for k in range(out.size):
-        out[k] += half * (abs(c[k] - d[k]) + abs(b[k] - a[k]) + abs(e[k] - f[k]))
+    return np.float32(0.5) * (abs(c - d) + abs(b - a) + abs(e - f))
 
 
-@_jit
-def _share(along, across, even):
-    """In place: the weight of the estimate along the row, by gradients along row and column."""
-    for k in range(along.size):
-        a, b = along[k] + even, across[k] + even
+@_inline
+def _beside_row(m, y, x, k):
+    return _beside(
+        _at(m, y, x - 2, k), _at(m, y, x - 1, k), _at(m, y, x, k),
+        _at(m, y, x + 1, k), _at(m, y, x + 2, k), _at(m, y, x + 3, k),
+    )  # fmt: skip
+
+
+@_inline
+def _beside_column(m, y, x, k):
+    return _beside(
+        _at(m, y - 2, x, k), _at(m, y - 1, x, k), _at(m, y, x, k),
+        _at(m, y + 1, x, k), _at(m, y + 2, x, k), _at(m, y + 3, x, k),
+    )  # fmt: skip
+
+
+@_inline
+def _block(m, x, even, taps, d):
+    """Differences to green of the blocks that begin in column ``x`` of each cell.
+
+    All in one loop, whose reads lie at distances that the compiler knows: so it is vectorised, and
+    what lies between stays in registers.
+
+    Parameters
+    ----------
+    m : `_load`ed rows from the fifth before the blocks on
+    d : their two rows, see `_remosaic`
+    """
+    t = (
+        taps[0], taps[1], taps[2], taps[3], taps[4], taps[5],
+        taps[6], taps[7], taps[8], taps[9], taps[10], taps[11],
+    )  # fmt: skip
+    for k in range(_CELLS):
+        upper, lower = _row(m, 5, x, k), _row(m, 6, x, k)
+        left, right = _column(m, 5, x, k), _column(m, 5, x + 1, k)
+        along = _within(upper) + _within(lower)
+        along += _beside_row(m, 4, x, k) + _beside_row(m, 7, x, k)
+        across = _within(left) + _within(right)
+        across += _beside_column(m, 5, x - 1, k) + _beside_column(m, 5, x + 2, k)
+        a, b = along + even, across + even
         a, b = a * a, b * b
-        along[k] = b / (a + b)
+        share = b / (a + b)
+        down = _first(t, left)
+        d[k] = upper[5] - (down + share * (_first(t, upper) - down))
+        down = _first(t, right)
+        d[_CELLS + k] = upper[6] - (down + share * (_second(t, upper) - down))
+        down = _second(t, left)
+        d[2 * _CELLS + k] = lower[5] - (down + share * (_first(t, lower) - down))
+        down = _second(t, right)
+        d[3 * _CELLS + k] = lower[6] - (down + share * (_second(t, lower) - down))
 
 
-@_jit
-def _difference(own, along, down, share, out):
-    """Colour minus the mixed estimate of green."""
-    for k in range(out.size):
-        out[k] = own[k] - (down[k] + share[k] * (along[k] - down[k]))
-
-
-@_jit
-def _block(m, r, o, n, even, taps, back, work, d):
-    """Differences to green of the blocks that begin at row ``r`` and column ``o`` of each cell."""
-    along, across, share, other = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    share[:] = np.float32(0)
-    other[:] = np.float32(0)
-    for p in range(2):
-        y, x = r + p, o + p
-        _inner(
-            _line(m, y, o - 2, n), _line(m, y, o - 1, n), _line(m, y, o, n),
-            _line(m, y, o + 1, n), _line(m, y, o + 2, n), _line(m, y, o + 3, n), share,
-        )  # fmt: skip
-        _own(
-            _line(m, y, o - 3, n), _line(m, y, o, n), _line(m, y, o + 1, n),
-            _line(m, y, o + 4, n), share,
-        )  # fmt: skip
-        _inner(
-            _line(m, r - 2, x, n), _line(m, r - 1, x, n), _line(m, r, x, n),
-            _line(m, r + 1, x, n), _line(m, r + 2, x, n), _line(m, r + 3, x, n), other,
-        )  # fmt: skip
-        _own(
-            _line(m, r - 3, x, n), _line(m, r, x, n), _line(m, r + 1, x, n),
-            _line(m, r + 4, x, n), other,
-        )  # fmt: skip
-    for q in (-1, 2):
-        y, x = r + q, o + q
-        _outer(
-            _line(m, y, o - 2, n), _line(m, y, o - 1, n), _line(m, y, o, n),
-            _line(m, y, o + 1, n), _line(m, y, o + 2, n), _line(m, y, o + 3, n), share,
-        )  # fmt: skip
-        _outer(
-            _line(m, r - 2, x, n), _line(m, r - 1, x, n), _line(m, r, x, n),
-            _line(m, r + 1, x, n), _line(m, r + 2, x, n), _line(m, r + 3, x, n), other,
-        )  # fmt: skip
-    _share(share, other, even)
-    for i in range(2):
-        y = r + i
-        for j in range(2):
-            x = o + j
-            t = back if j else taps
-            _first(
-                _line(m, y, o - 5, n), _line(m, y, o - 4, n), _line(m, y, o - 3, n),
-                _line(m, y, o - 2, n), t, along,
-            )  # fmt: skip
-            _more(
-                _line(m, y, o - 1, n), _line(m, y, o, n), _line(m, y, o + 1, n),
-                _line(m, y, o + 2, n), t[4:], along,
-            )  # fmt: skip
-            _more(
-                _line(m, y, o + 3, n), _line(m, y, o + 4, n), _line(m, y, o + 5, n),
-                _line(m, y, o + 6, n), t[8:], along,
-            )  # fmt: skip
-            t = back if i else taps
-            _first(
-                _line(m, r - 5, x, n), _line(m, r - 4, x, n), _line(m, r - 3, x, n),
-                _line(m, r - 2, x, n), t, across,
-            )  # fmt: skip
-            _more(
-                _line(m, r - 1, x, n), _line(m, r, x, n), _line(m, r + 1, x, n),
-                _line(m, r + 2, x, n), t[4:], across,
-            )  # fmt: skip
-            _more(
-                _line(m, r + 3, x, n), _line(m, r + 4, x, n), _line(m, r + 5, x, n),
-                _line(m, r + 6, x, n), t[8:], across,
-            )  # fmt: skip
-            _difference(_line(m, y, x, n), along, across, share, _line(d, y, x, n))
-
-
-@_jit
-def _less(a, b, out):
-    for k in range(out.size):
-        out[k] = a[k] - b[k]
-
-
-@_jit
-def _two(base, near, far, out):
+@_inline
+def _two(base, near, far):
     """``base`` plus a difference a third of the way from ``near`` to ``far``."""
-    a, b = np.float32(2.0 / 3.0), np.float32(1.0 / 3.0)
-    for k in range(out.size):
-        out[k] = base[k] + a * near[k] + b * far[k]
+    return base + np.float32(2.0 / 3.0) * near + np.float32(1.0 / 3.0) * far
 
 
-@_jit
-def _four(base, less, near, side, up, far, out):
-    """The same along both axes, from green: ``base`` minus ``less``."""
+@_inline
+def _four(green, near, side, up, far):
+    """The same along both axes."""
     a, b, c = np.float32(4.0 / 9.0), np.float32(2.0 / 9.0), np.float32(1.0 / 9.0)
-    for k in range(out.size):
-        out[k] = base[k] - less[k] + a * near[k] + b * (side[k] + up[k]) + c * far[k]
+    return green + a * near + b * (side + up) + c * far
+
+
+@_inline
+def _dn(value, white):
+    """Rounded and within 0 .. ``white``."""
+    within = max(np.float32(0), min(value, white))
+    return np.uint16(np.int32(within + np.float32(0.5)))
 
 
 @_jit
-def _store(lines, count, white, out):
-    """Four columns of each cell, rounded and within 0 .. ``white``, to a row of DN."""
-    zero, half = np.float32(0), np.float32(0.5)
-    for p in range(4):
-        line, target = lines[p, 1:], out[p:]
-        for k in range(count):
-            target[4 * k] = np.uint16(np.int32(max(zero, min(line[k], white)) + half))
+def _cells(m, d, white, out):
+    """Four rows of cells in Bayer colours, DN, to ``out`` (4, 4 `_CELLS`).
 
+    Where Bayer has green at a block, the value less the difference; where it has the block's colour
+    at a green photosite, the value and a difference between those of the blocks beside it; where it
+    has red at blue or blue at red, both.
 
-@_jit
-def _cell_row(m, d, r, n, lines):
-    """The four rows from ``r`` on in Bayer colours: (4, 4, cells)."""
-    for y in range(4):
-        for x in range(4):
-            out = lines[y, x, :n]
-            if (y < 2) == (x < 2):
-                if (y + x) & 1:  # red or blue where Bayer has green
-                    _less(_line(m, r + y, x, n), _line(d, r + y, x, n), out)
-                    continue
-                if y == 1 or y == 2:  # red where Bayer has blue, or the other way round
-                    ny, fy = (r + 2, r - 1) if y == 1 else (r + 1, r + 4)
-                    nx, fx = (2, -1) if y == 1 else (1, 4)
-                    _four(
-                        _line(m, r + y, x, n), _line(d, r + y, x, n), _line(d, ny, nx, n),
-                        _line(d, ny, fx, n), _line(d, fy, nx, n), _line(d, fy, fx, n), out,
-                    )  # fmt: skip
-                    continue
-            elif (y + x) & 1 == 0:  # green where Bayer has red or blue
-                if y == 0:
-                    _two(_line(m, r, x, n), _line(d, r, 1, n), _line(d, r, 4, n), out)
-                elif y == 3:
-                    _two(_line(m, r + 3, x, n), _line(d, r + 3, 2, n), _line(d, r + 3, -1, n), out)
-                elif y == 2:
-                    _two(_line(m, r + 2, x, n), _line(d, r + 1, x, n), _line(d, r + 4, x, n), out)
-                else:
-                    _two(_line(m, r + 1, x, n), _line(d, r + 2, x, n), _line(d, r - 1, x, n), out)
-                continue
-            out[:] = _line(m, r + y, x, n)
+    Parameters
+    ----------
+    m : `_load`ed rows of the cells
+    d : differences of the blocks from the blue ones above to the red ones below
+    """
+    n = _CELLS
+    above, red, blue, below = 0, 4 * n, 8 * n, 12 * n
+    for k in range(n):
+        right = red + 1 + k
+        out[0, 4 * k] = _dn(_at(m, 0, 0, k), white)
+        out[0, 4 * k + 1] = _dn(_at(m, 0, 1, k) - d[red + n + k], white)
+        out[0, 4 * k + 2] = _dn(_two(_at(m, 0, 2, k), d[red + n + k], d[right]), white)
+        out[0, 4 * k + 3] = _dn(_at(m, 0, 3, k), white)
+    for k in range(n):
+        left = blue + n - 1 + k
+        green = _at(m, 1, 1, k) - d[red + 3 * n + k]
+        mixed = _four(green, d[blue + k], d[left], d[above + 2 * n + k], d[above + 3 * n - 1 + k])
+        out[1, 4 * k] = _dn(_at(m, 1, 0, k) - d[red + 2 * n + k], white)
+        out[1, 4 * k + 1] = _dn(mixed, white)
+        out[1, 4 * k + 2] = _dn(_at(m, 1, 2, k), white)
+        mixed = _two(_at(m, 1, 3, k), d[blue + n + k], d[above + 3 * n + k])
+        out[1, 4 * k + 3] = _dn(mixed, white)
+    for k in range(n):
+        right = red + 2 * n + 1 + k
+        green = _at(m, 2, 2, k) - d[blue + k]
+        mixed = _four(green, d[red + 3 * n + k], d[right], d[below + n + k], d[below + 1 + k])
+        out[2, 4 * k] = _dn(_two(_at(m, 2, 0, k), d[red + 2 * n + k], d[below + k]), white)
+        out[2, 4 * k + 1] = _dn(_at(m, 2, 1, k), white)
+        out[2, 4 * k + 2] = _dn(mixed, white)
+        out[2, 4 * k + 3] = _dn(_at(m, 2, 3, k) - d[blue + n + k], white)
+    for k in range(n):
+        left = blue + 3 * n - 1 + k
+        out[3, 4 * k] = _dn(_at(m, 3, 0, k), white)
+        out[3, 4 * k + 1] = _dn(_two(_at(m, 3, 1, k), d[blue + 2 * n + k], d[left]), white)
+        out[3, 4 * k + 2] = _dn(_at(m, 3, 2, k) - d[blue + 2 * n + k], white)
+        out[3, 4 * k + 3] = _dn(_at(m, 3, 3, k), white)
 
 
 @_jit
 def _remosaic(mosaic, row0, height, first, white, even, taps, out):
     """See `remosaic_rows`. Tiles of a few rows and cells with three cells more on each side."""
-    width = mosaic.shape[1]
-    cells = width // 4
-    most = min(cells, _BLOCKS) + 6
-    m = np.empty((_ROWS + 2 * MARGIN, 4, most), np.float32)
-    d = np.zeros((_ROWS + 2 * MARGIN, 4, most), np.float32)
-    work = np.empty((4, most), np.float32)
-    lines = np.empty((4, 4, most), np.float32)
-    back = taps[::-1].copy()
+    cells = mosaic.shape[1] // 4
+    m = np.empty((_ROWS + 2 * MARGIN, 4 * _WIDE), np.float32)
+    d = np.empty((_ROWS // 2 + 2, 4 * _CELLS), np.float32)  # two rows of blocks, two values each
+    lines = np.empty((4, 4 * _CELLS), np.uint16)
+    loaded, differences = m.reshape(-1), d.reshape(-1)
     for top in range(0, out.shape[0], _ROWS):
         rows = min(_ROWS, out.shape[0] - top)
-        for left in range(0, cells, _BLOCKS):
-            count = min(_BLOCKS, cells - left)
-            mt, dt = m[:, :, : count + 6], d[:, :, : count + 6]
+        for left in range(0, cells, _CELLS - 2):
+            count = min(_CELLS - 2, cells - left)
             for y in range(rows + 2 * MARGIN):
                 at = _mirror(first + top - MARGIN + y, height) - row0
-                _load(mosaic[at], left - 3, mt[y])
-            n = count + 2
-            for r in range(MARGIN - 2, MARGIN + rows + 1, 2):
-                _block(mt, r, (r - MARGIN) & 2, n, even, taps, back, work, dt)
-            for r in range(0, rows, 4):
-                _cell_row(mt, dt, MARGIN + r, n, lines)
-                for y in range(4):
-                    row = out[top + r + y, 4 * left : 4 * (left + count)]
-                    _store(lines[y], count, white, row)
+                _load(mosaic[at], left - 3, m[y])
+            for pair in range(0, rows // 2 + 2, 2):
+                # from a blue row above the tile to a red one below
+                _block(m[2 * pair + 1 :].reshape(-1), 2, even, taps, d[pair])
+                _block(m[2 * pair + 3 :].reshape(-1), 0, even, taps, d[pair + 1])
+            for y in range(0, rows, 4):
+                _cells(
+                    loaded[4 * _WIDE * (MARGIN + y) :], differences[2 * _CELLS * y :], white, lines
+                )
+                for i in range(4):
+                    row = out[top + y + i, 4 * left : 4 * (left + count)]
+                    row[:] = lines[i, 4 : 4 * (count + 1)]

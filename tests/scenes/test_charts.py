@@ -23,7 +23,7 @@ from modoptic.scenes import (
 )
 
 LENS_M = 0.0178
-CHARTS = [name for name in scene_names() if name not in ("studio", "motorcycle")]
+CHARTS = [name for name in scene_names() if name not in ("studio", "toy-train", "motorcycle")]
 SHEETS = [name for name in CHARTS if name not in ("colorchecker", "colorchecker-sg", "flat")]
 
 

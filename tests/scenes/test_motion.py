@@ -213,6 +213,39 @@ def test_a_layer_is_where_its_speed_brought_it(tmp_path: Path, kind: str) -> Non
         assert b == pytest.approx(a + shift / away) or math.isinf(a)
 
 
+def test_what_swings_comes_back_and_has_its_speed_at_first() -> None:
+    layer = load_scene("chart").layers[0]
+    assert isinstance(layer, ShadedLayer)
+    swinging = Moving(layer, (0.5, 0.0, -0.2), 2.0)
+    assert np.allclose(swinging.gone(0.0, 1e-6), (0.5e-6, 0.0, -0.2e-6))
+    # its farthest after a quarter: the sine of that speed has v T / 2 pi
+    assert np.allclose(swinging.gone(0.0, 0.5), (0.5 / math.pi, 0.0, -0.2 / math.pi))
+    assert np.allclose(swinging.gone(0.5, 1.5), (-1.0 / math.pi, 0.0, 0.4 / math.pi))
+    assert np.allclose(swinging.gone(0.3, 2.3), 0.0)
+    at = swinging.at(0.5)
+    assert isinstance(at, ShadedLayer)
+    assert at.center_m[0] == pytest.approx(layer.center_m[0] + 0.5 / math.pi)
+    assert at.distance_m == pytest.approx(layer.distance_m - 0.2 / math.pi)
+
+
+def test_the_toy_train_goes_to_and_fro_on_the_table() -> None:
+    scene = load_scene("toy-train")
+    names = [layer.name for layer in scene.layers]
+    assert [n for n in names if n != "toy train"] == [n.name for n in load_scene("studio").layers]
+    train = scene.layers[names.index("toy train")]
+    assert isinstance(train, Moving)
+    boxes = [scene_at(scene, t).layers[names.index("toy train")] for t in (0.0, 1.0, 2.0, 3.0)]
+    lefts = [box.bounds(0.0)[0] for box in boxes if not isinstance(box, Lamps)]
+    assert lefts[0] == pytest.approx(lefts[2]) and lefts[3] < lefts[0] - 0.2 < lefts[1] - 0.4
+    # it stands on the table, and has an engine to the right that is higher than its wagons
+    found = np.empty((4, 90, 320), np.float32)
+    train.sample(np.eye(3, dtype=np.float32), 0.0, -0.16 / 0.9, 0.11 / 0.9, 0.001 / 0.9, found)
+    seen = found[3] > 0.5
+    assert seen.any(axis=0).sum() > 290 and np.flatnonzero(seen.any(axis=1))[-1] == 89
+    heights = [np.flatnonzero(half.any(axis=1))[0] for half in (seen[:, :160], seen[:, 160:])]
+    assert heights[0] > heights[1] + 10
+
+
 def test_a_scene_at_a_time_has_its_order() -> None:
     def board(name: str, distance: float) -> ShadedLayer:
         layer = load_scene("chart", distance_m=distance).layers[0]
@@ -240,6 +273,9 @@ def test_what_cannot_move_is_refused(tmp_path: Path) -> None:
             Moving(layer, velocity)  # pyright: ignore[reportArgumentType]
     with pytest.raises(SettingError, match="time"):
         Moving(layer, (1.0, 0.0, 0.0)).at(math.nan)
+    for period in (0.0, -1.0, math.nan):
+        with pytest.raises(SettingError, match="period"):
+            Moving(layer, (1.0, 0.0, 0.0), period)
     table = next(part for part in load_scene("studio").layers if part.name == "table")
     assert not isinstance(table, Lamps)
     with pytest.raises(SettingError, match="a layer that stands upright"):

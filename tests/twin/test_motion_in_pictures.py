@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -14,10 +15,10 @@ from modoptic.calibration import Calibration
 from modoptic.errors import FileError
 from modoptic.frame import Frame, Settings
 from modoptic.optics import IdealLens, LensState, LightRenderer, Timing, solve
+from modoptic.optics import _render as render
 from modoptic.scenes import (
     HandShake,
     Lamps,
-    Layer,
     Moving,
     Scene,
     ShadedLayer,
@@ -29,7 +30,7 @@ from modoptic.sensor import CompactLight
 from modoptic.twin import Twin, load_definition, spectral_response
 from modoptic.twin import _motion as twin_motion
 from modoptic.twin._definition import Stabilisation, _check
-from modoptic.twin._light import Window, sample_grid
+from modoptic.twin._light import LightMaps, Window, sample_grid
 from modoptic.twin._motion import MovingLight
 
 Doubles = npt.NDArray[np.float64]
@@ -231,7 +232,7 @@ def test_the_displaced_light_is_that_of_a_camera_that_turned(
     assert told > at_least
 
 
-def _card() -> Layer:
+def _card() -> ShadedLayer:
     """The studio's orange, whose right edge lies in the middle of the picture."""
     layer = next(layer for layer in load_scene("studio").layers if layer.name == "orange")
     assert isinstance(layer, ShadedLayer)
@@ -239,12 +240,15 @@ def _card() -> Layer:
     return layer.moved(-x - 0.039, -y, 0.98 - layer.distance_m)
 
 
-def test_what_moves_is_drawn_as_it_went() -> None:
-    """A card passing before a chart, against the mean of the scene at many instants."""
+# with a period of 0.05 s it turns back within the exposure
+@pytest.mark.parametrize("period_s", [None, 0.05])
+def test_what_moves_is_drawn_as_it_went(period_s: float | None) -> None:
+    """A card passing between charts, against the mean of the scene at many instants."""
     chart = load_scene("chart", distance_m=AWAY_M).layers[0]
     card = _card()
-    scene = Scene("", "", (chart, Moving(card, (0.15, 0.0, 0.0))))
-    window, timing = centred(128, 128), Timing(-0.01, 0.02, 0.0)
+    front = replace(card, distance_m=0.9, center_m=(0.040, 0.0))  # its left edge
+    scene = Scene("", "", (chart, Moving(card, (0.15, 0.0, 0.0), period_s), front))
+    window, timing = centred(128, 128), Timing(-0.01 if period_s is None else 0.0, 0.02, 0.0)
     response, lens = spectral_response(MODULE), lens_of(MODULE)
     grid = sample_grid(MODULE.sensor, window)
 
@@ -258,7 +262,33 @@ def test_what_moves_is_drawn_as_it_went() -> None:
     print("mover", round(told, 1), "dB")
     assert told > 40.0
     # not what it would be at rest
-    assert decibels(at(0.0), wanted) < 30.0
+    assert decibels(at(timing.start_s), wanted) < 30.0
+
+
+@pytest.mark.parametrize("velocity", [(0.4, -0.1, 0.0), (-0.2, 0.0, 0.5)])
+def test_the_finder_shows_what_moves_where_it_is(velocity: tuple[float, float, float]) -> None:
+    """Against the preview of the scene as it is then; before and behind what rests."""
+    orange, chart = _card(), load_scene("chart", distance_m=1.5, size_m=0.6).layers[0]
+    front = replace(orange, name="front", distance_m=0.7, center_m=(0.05, 0.0))
+    moving = Moving(orange.moved(-0.3, 0.05, 0.0), velocity)
+    scene = Scene("", "", (chart, moving, front))
+    light, lens = held(scene, None), lens_of(MODULE, 2.0)
+    base = light.finder().preview(lens)
+    assert isinstance(base, np.ndarray)
+    still = base.copy()
+    for at_s in (0.0, 0.5, 1.0):
+        found = light.preview(lens, base, Timing(at_s - 0.01, 0.02, 0.0))
+        now = LightRenderer(scene_at(scene, at_s), spectral_response(MODULE), IdealLens())
+        wanted = LightMaps(now, MODULE.sensor).preview(lens)
+        assert isinstance(wanted, np.ndarray)
+        # where the orange is, as far as it is seen
+        there = np.abs(wanted - still).max(axis=0) > 0.1 * still.max()
+        assert there.sum() > 2000
+        error = (found - wanted)[:, there] / wanted.max()
+        assert math.sqrt((error**2).mean()) < 0.02
+        assert math.sqrt((((still - wanted)[:, there] / wanted.max()) ** 2).mean()) > 0.1
+        np.testing.assert_allclose(found[:, ~there], wanted[:, ~there], atol=0.15 * wanted.max())
+    assert np.array_equal(base, still)
 
 
 def test_one_hand_turns_two_cameras_by_the_same_angles() -> None:
@@ -304,6 +334,17 @@ def test_the_same_bits_for_any_bands_and_threads(monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv("MODOPTIC_THREADS", threads)
             seen.append(taken(held(scene, HandShake(2)), window, Timing(0.0, 0.01, 1e-5)))
         assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[0], seen[2])
+
+
+def test_colours_computed_together_and_one_by_one_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, window = load_scene("chart"), centred(96, 96)
+    seen = []
+    for most in (0, 10**9):
+        monkeypatch.setattr(render, "_TOGETHER_TO", most)
+        seen.append(taken(held(scene, HandShake(2)), window, Timing(0.0, 0.01, 1e-5)))
+    assert np.array_equal(*seen)
 
 
 def _shot(twin: Twin, settings: Settings) -> Frame:

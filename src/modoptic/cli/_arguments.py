@@ -85,8 +85,9 @@ def _whole(text: str, largest: int) -> int:
 
 
 SCENE_HELP = (
-    "studio, motorcycle, a chart, or a picture of yours (default: studio): JPEG, PNG, TIFF, WebP, "
-    "an OpenEXR or .hdr panorama, or a spectral cube (.npz). Charts: colorchecker, chart, flat, "
+    "studio, toy-train (the studio with a train that goes to and fro), motorcycle, a chart, or a "
+    "picture of yours (default: studio): JPEG, PNG, TIFF, WebP, an OpenEXR or .hdr panorama, or a "
+    "spectral cube (.npz). Charts: colorchecker, chart, flat, "
     "colorchecker-sg, slanted-edges, siemens-star, dead-leaves, zone-plate, step-wedge, "
     "noise-patches, point-grid, distortion-grid. A chart takes a light, as in colorchecker@F11: A, "
     "D50, D55, D65, E, F2, F7, F11, LED-B1, LED-B3, or a temperature such as 3200K (default: D65)"

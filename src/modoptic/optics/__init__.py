@@ -24,7 +24,7 @@ from modoptic.optics._motion import (
 from modoptic.optics._pupil import IdealLens, IdealPupil, Lens, Pupil, airy_radius_um
 from modoptic.optics._reference import reference_light
 from modoptic.optics._render import LightRenderer
-from modoptic.optics._sources import SampleGrid, SceneLike, SpectralResponse
+from modoptic.optics._sources import SampleGrid, SceneLike, Shown, SpectralResponse
 from modoptic.optics._spectral import CubeRenderer
 from modoptic.optics._traced import TracedLens, TracedPupil, lens_tables
 from modoptic.optics._warm import warm
@@ -44,6 +44,7 @@ __all__ = [
     "SampleGrid",
     "Samples",
     "SceneLike",
+    "Shown",
     "SpectralResponse",
     "ThinLens",
     "Timing",

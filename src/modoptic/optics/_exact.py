@@ -99,6 +99,27 @@ class Tile(NamedTuple):
         return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
 
+Seen = dict[tuple[int, int, int, float], tuple[int, int, FloatArray]]
+"""Layers of a tile: first row and column, and the image (4, h, w), by layer, level and band."""
+
+
+def _fetched(
+    of: Direct | Cached, level: int, i: int, j: int, size: tuple[int, int],
+    name: tuple[int, int, int, float], seen: Seen | None,
+) -> FloatArray:  # fmt: skip
+    """As ``of.fetch``, or a part of what was seen before; kernels of colours reach unlike far."""
+    if seen is None:
+        return of.fetch(level, i, j, *size)
+    if name in seen:
+        top, left, image = seen[name]
+        a, b = i - top, j - left
+        if a >= 0 and b >= 0 and a + size[0] <= image.shape[1] and b + size[1] <= image.shape[2]:
+            return np.ascontiguousarray(image[:, a : a + size[0], b : b + size[1]])
+    image = of.fetch(level, i, j, *size)
+    seen[name] = i, j, image
+    return image
+
+
 def tiles(grid: SampleGrid, side_um: float = _CELL_UM) -> list[list[Tile]]:
     """The samples of a grid, cell by cell; those that are mirror images together.
 
@@ -373,8 +394,13 @@ class ExactView:
             front = [source for source in self._sources[n:] if isinstance(source, _Source)]
             self._sources[n] = self._stamps(bulbs, front, progress)
 
-    def tile(self, tile: Tile, through: FloatArray | None = None) -> FloatArray:
-        """Light (h, w) before shading; ``through`` gets what passes from behind the scene."""
+    def tile(
+        self, tile: Tile, through: FloatArray | None = None, seen: Seen | None = None
+    ) -> FloatArray:
+        """Light (h, w) before shading; ``through`` gets what passes from behind the scene.
+
+        ``seen``: layers evaluated for the same tile in another colour, and now for the next one.
+        """
         light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
         for source in reversed(self._sources):
@@ -382,7 +408,7 @@ class ExactView:
                 self._add(source, tile, light, left)
                 continue
             hidden = [
-                self._under(source, band, tile, pattern, light, left)
+                self._under(source, band, tile, pattern, light, left, seen)
                 for band in self._bands(source, tile.cell)
             ]
             if hidden and all(hidden):
@@ -456,7 +482,7 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        left: Left, finer: int = 0,
+        left: Left, seen: Seen | None, finer: int = 0,
     ) -> bool:  # fmt: skip
         """Lay one layer under a band of the tile; True if nothing behind it can be seen there.
 
@@ -529,7 +555,10 @@ class ExactView:
         if level == 0 and dense == 1 and cached is None and self._pairs and not left.parts.size:
             area = first_row, first_column, height, width
             pairs, passing = self._pairs, left.alike
-            rest = self._at_samples(found, tile, area, discs, which, pairs, alike, light, passing)
+            name = id(source.layer), 1, 0, band.top
+            rest = self._at_samples(
+                found, tile, area, discs, which, pairs, alike, light, passing, name, seen
+            )
             if rest is not None:
                 return whole and rest < _OPAQUE
         kinds = _CHANNELS
@@ -550,13 +579,14 @@ class ExactView:
             image = texture.sharp(x0 + j * step, y0 + i * step, step, size)
         else:
             of = found.finest if dense > 1 else of
-            image = of.fetch(taken, i, j, *size)
+            name = id(of.layer), dense, taken, band.top
+            image = _fetched(of, taken, i, j, size, name, seen)
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
         if level and finer < self._finer and not opaque:
             # edges show how far apart points lie
-            return self._under(found, band, tile, pattern, light, left, self._finer)
+            return self._under(found, band, tile, pattern, light, left, seen, self._finer)
 
         part = _Part(
             image, margin, which, dense, opaque, (int(i0), int(j0)),
@@ -597,6 +627,7 @@ class ExactView:
     def _at_samples(
         self, found: _Source, tile: Tile, part: tuple[int, int, int, int], discs: DoubleArray,
         which: IntArray, pairs: _Pairs, alike: bool, light: FloatArray, passing: FloatArray,
+        name: tuple[int, int, int, float], seen: Seen | None,
     ) -> float | None:  # fmt: skip
         """Lay a layer, taken at the samples themselves, under (row, column, height, width).
 
@@ -627,7 +658,7 @@ class ExactView:
             texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
             planes = texture.planes(x0, y0, step, size)
         else:
-            image = found.direct.fetch(0, i, j, *size)
+            image = _fetched(found.direct, 0, i, j, size, name, seen)
             planes = 3 if image[3].min() >= COVERS else 4 if image[3].any() else 0
         if not planes:
             return 1.0

@@ -10,6 +10,7 @@ camera went of its iris.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -61,12 +62,17 @@ class Samples(NamedTuple):
     height: int
 
 
+def _at_rest(t_s: float) -> tuple[float, float, float]:
+    return 0.0, 0.0, 0.0
+
+
 class Going(NamedTuple):
-    """What moves in front of the camera: its distance from the lens at a time, and its velocity."""
+    """What moves in front of the camera: its distance from the lens, and where it goes."""
 
     inverse_depth: float
-    velocity_m_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    at_s: float = 0.0
+    """When its light is computed."""
+    gone: Callable[[float], tuple[float, float, float]] = _at_rest
+    """How far to the right, down and away it is at a time from where it was then, in m."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +141,16 @@ def track(
     per_um = fine * v_um / samples.step_um
     shifts = np.empty((times.size, rows, columns, 2), np.float32)
     for n, (at, pose) in enumerate(zip(times, poses, strict=True)):
-        shifts[n] = (_source(pupil, place, pose, what, float(at)) - place) * per_um
+        gone = what.gone(float(at))
+        shifts[n] = (_source(pupil, place, pose, what.inverse_depth, gone) - place) * per_um
     return Track(shifts, timing, timing.start_s, step_s, per_row, per_column, fine)
 
 
 def _source(
-    pupil: Pupil, place: DoubleArray, pose: DoubleArray, what: Going, at_s: float
-) -> DoubleArray:
-    """Where the held camera sees, at ``what.at_s``, what the posed one sees at ``place``."""
+    pupil: Pupil, place: DoubleArray, pose: DoubleArray, near: float,
+    gone: tuple[float, float, float],
+) -> DoubleArray:  # fmt: skip
+    """Where the held camera saw, before it had gone, what the posed one sees at ``place``."""
     q = (place * place).sum(axis=-1, keepdims=True)
     k1, k2, k3 = pupil.warp
     direction = place * (1.0 + q * (k1 + q * (k2 + q * k3)))
@@ -150,11 +158,9 @@ def _source(
     turned = np.einsum("ij,...j->...i", _turn(*pose[:3]), ahead)
     tangent = turned[..., :2] / turned[..., 2:]
     x, y, z = pose[3:]
-    vx, vy, vz = what.velocity_m_s
-    near, passed = what.inverse_depth, at_s - what.at_s
-    # in units of the distance at ``what.at_s``
-    away = 1.0 + vz * passed * near
-    found = (away - z * near) * tangent + near * np.array([x - vx * passed, y - vy * passed])
+    right, down, away = gone
+    # in units of the distance before
+    found = (1.0 + (away - z) * near) * tangent + near * np.array([x - right, y - down])
     return pupil.seen(found)
 
 

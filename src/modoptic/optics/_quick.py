@@ -38,6 +38,11 @@ class _Placed(NamedTuple):
     bounds: tuple[float, float, float, float]
 
 
+def quick_room(blur: float, step: float) -> float:
+    """Tangents beside a layer, more than a blur disc of that diameter and diffraction ever take."""
+    return 2.5 * blur + 16.0 * step
+
+
 class QuickView:
     """One lens setting and one preview size: renders strips of it, from several threads."""
 
@@ -96,11 +101,12 @@ class QuickView:
         """Lay one layer under the strip; True if nothing behind it can be seen."""
         thin, tx = self.thin, self.tx
         source, a, b, (left, top, right, bottom) = placed
+        right_by, down_by = source.shift
         first, last = float(ty[0]), float(ty[-1])
         ends = [thin.iris_m * (a + b * t - thin.inverse_focus) for t in (first, last)]
         most = max(abs(e) for e in ends)
         # a quick look, with more room than blur ever takes: most layers are elsewhere
-        room = 2.5 * most + 16.0 * self.step
+        room = quick_room(most, self.step)
         if top > last + room or bottom < first - room:
             return False
         least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
@@ -117,11 +123,11 @@ class QuickView:
         if j0 >= j1 or i0 >= i1:
             return False
         # which points of the layer's lattice are needed
-        x = np.round((tx[j0:j1] / scale - x0) / step, 5)
-        y = np.round((ty[i0:i1] / scale - y0) / step, 5)
+        x = np.round(((tx[j0:j1] - right_by) / scale - x0) / step, 5)
+        y = np.round(((ty[i0:i1] - down_by) / scale - y0) / step, 5)
         jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
         width, height = int(jx[-1] - jx[0]) + 2, int(iy[-1] - iy[0]) + 2
-        row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale
+        row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale + down_by
         radii = 0.5 * thin.iris_m * (a + b * row_t - thin.inverse_focus) / (step * scale)
         largest = float(np.abs(radii).max())
         disc = math.ceil(1.1 * largest) + 2 if largest > 0.3 else 0

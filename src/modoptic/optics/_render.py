@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import cast
@@ -18,13 +18,13 @@ from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
-from modoptic.optics._exact import ExactView, sample_lattice, tiles
+from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._motion import warm_motion
 from modoptic.optics._pupil import IdealLens, Lens, Pupil, warm_pupil
-from modoptic.optics._quick import QuickView
+from modoptic.optics._quick import QuickView, quick_room
 from modoptic.optics._reference import warm_reference
 from modoptic.optics._sources import (
     AngularLike,
@@ -35,9 +35,11 @@ from modoptic.optics._sources import (
     LayerLike,
     SampleGrid,
     SceneLike,
+    Shown,
     SpectralResponse,
     Surface,
     Texture,
+    moved_out,
     rasterize,
     reach_um,
 )
@@ -52,6 +54,8 @@ _RIM_STEPS = 8.0
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
 _EXPOSED_ROWS = 256
+_TOGETHER_TO = 32_000_000
+"""Samples up to which three colours are computed together: 12 bytes a sample."""
 _LAMPS_TAKE = 0.15
 """About the share of the time of a whole picture that goes into its lamps."""
 
@@ -173,7 +177,7 @@ class LightRenderer:
             if turning
             else Spread(pupil, self._response, self._diffusion_um)
         )
-        out = self._arriving(spread, grid, rasters, progress, cancel, textures=textures)
+        (out,) = self._arriving(spread, [grid], rasters, progress, cancel, textures=textures)
         reach = reach_um(grid.x_um, grid.y_um)
         between = self._irradiance if turning else None
         shading = Shading(pupil, reach, self._cones, turning=between, together=grid.together)
@@ -208,22 +212,25 @@ class LightRenderer:
         progress: Callable[[float], None] | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> Iterator[FloatArray]:
-        """As `light`, before `expose`: in red, green and blue, one after the other.
+        """As `light`, before `expose`: in red, green and blue.
+
+        Together, which is quicker, or one after the other where three take too much memory.
 
         Parameters
         ----------
         passing : (3, h, w), filled with the share of light from behind the scene that passes it
         """
         spread = Spread(self.lens.pupil(lens), self._response, self._diffusion_um)
-        for n, color in enumerate("RGB"):
+        planes = [replace(grid, cfa=(2 * color, 2 * color)) for color in "RGB"]
+        together = 3 if grid.x_um.size * grid.y_um.size <= _TOGETHER_TO else 1
+        for n in range(0, 3, together):
 
             def told(share: float, n: int = n) -> None:
                 if progress is not None:
-                    progress((n + share) / 3.0)
+                    progress((n + together * share) / 3.0)
 
-            plane = replace(grid, cfa=(2 * color, 2 * color))
-            through = None if passing is None else passing[n]
-            yield self._arriving(spread, plane, None, told, cancel, through)
+            through = None if passing is None else passing[n : n + together]
+            yield from self._arriving(spread, planes[n : n + together], None, told, cancel, through)
 
     def expose(self, light: FloatArray, lens: LensState, grid: SampleGrid) -> None:
         """What samples make of light that arrives, in place: shading and crosstalk."""
@@ -234,30 +241,37 @@ class LightRenderer:
     def _arriving(
         self,
         spread: Spread,
-        grid: SampleGrid,
+        grids: list[SampleGrid],
         rasters: list[Cached | Bulbs] | None,
         progress: Callable[[float], None] | None,
         cancel: Callable[[], bool] | None,
         passing: FloatArray | None = None,
         textures: list[Texture | None] | None = None,
-    ) -> FloatArray:
+    ) -> list[FloatArray]:
+        """Light of grids that differ in their colours alone."""
+
         def told(share: float) -> None:
             if progress is not None:
                 progress(share)
 
         ahead = _LAMPS_TAKE if any(isinstance(part, Bulbs) for part in self._parts) else 0.0
-        view = ExactView(
-            spread, self._parts, grid, rasters, textures, lambda lamps: told(ahead * lamps)
-        )
-        out = np.empty((grid.y_um.size, grid.x_um.size), np.float32)
-        every = tiles(grid, view.side_um)
+        count, grid = len(grids), grids[0]
+        views = [
+            ExactView(
+                spread, self._parts, each, rasters, textures,
+                lambda lamps, n=n: told(ahead * (n + lamps) / count),
+            )
+            for n, each in enumerate(grids)
+        ]  # fmt: skip
+        found = [np.empty((grid.y_um.size, grid.x_um.size), np.float32) for _ in grids]
+        every = tiles(grid, views[0].side_um)
         if textures is not None:
             # few tiles of unlike sizes: the largest first, so that threads end together
             each = itertools.chain(*every)
             every = [[tile] for tile in sorted(each, key=lambda tile: tile.samples, reverse=True)]
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.about) if self._glare is not None else None
-        over = veil.of(grid) if veil is not None else None
+        overs = [veil.of(each) if veil is not None else None for each in grids]
 
         def work(first: int, end: int) -> None:
             for tile in itertools.chain(*every[first:end]):
@@ -265,26 +279,34 @@ class LightRenderer:
                     raise CancelledError("the light was not needed any more")
                 give_way()
                 at = slice(*tile.rows), slice(*tile.columns)
-                part = view.tile(tile, None if passing is None else passing[at])
-                if over is not None:
-                    over(part, tile.rows, tile.columns)
-                np.multiply(part, area, out=out[at])
+                seen: Seen | None = {} if count > 1 else None
+                for n, (view, over, out) in enumerate(zip(views, overs, found, strict=True)):
+                    part = view.tile(tile, None if passing is None else passing[n][at], seen)
+                    if over is not None:
+                        over(part, tile.rows, tile.columns)
+                    np.multiply(part, area, out=out[at])
 
-        def done(count: int) -> None:
-            told(ahead + (1.0 - ahead) * count / len(every))
+        def done(tiled: int) -> None:
+            told(ahead + (1.0 - ahead) * tiled / len(every))
 
         run_bands(work, len(every), 1, done=done)
-        return out
+        return found
 
     def preview(
         self, lens: LensState, width: int, height: int, extent_um: tuple[float, float],
-        *, together: int = 1,
+        *, together: int = 1, shown: Sequence[Shown] | None = None,
+        rows: tuple[int, int] | None = None,
     ) -> FloatArray:  # fmt: skip
         """Electrons s^-1 um^-2 in every channel, float32 (3, height, width), as quick as it goes.
 
         ``extent_um`` is the width and height of the part of the sensor plane shown, centred on the
         axis. The first call for a size and focal length evaluates the scene and takes longer.
         ``together`` as of `SampleGrid`.
+
+        Parameters
+        ----------
+        shown : the layers to draw, from the farthest to the nearest; by default all of the scene
+        rows : first and end of those to draw, which are all that is given back; by default all
 
         Raises
         ------
@@ -299,30 +321,57 @@ class LightRenderer:
         y_um *= extent_um[1] / height
         lens_m = pupil.thin.image_distance_m
         rims = self._rims_of(pupil, reach_um(x_um, y_um) * 1e-6 / lens_m)
-        sources: list[Cached | LampImages] = [
-            image_lamps(part, pupil, rims) if isinstance(part, Bulbs) else part.at(lens_m)
-            for part in self._cached(pupil, width, height, extent_um)
-        ]
+        cached = self._cached(pupil, width, height, extent_um)
+        sources: list[Cached | LampImages] = []
+        for number, layer, gone_m in shown or [Shown(n) for n in range(len(cached))]:
+            part = cached[number]
+            if isinstance(part, Bulbs):
+                sources.append(image_lamps(part, pupil, rims))
+            elif layer is None:
+                sources.append(part.at(lens_m))
+            else:
+                sources.append(part.elsewhere(pupil, layer, gone_m))
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
         reach = reach_um(x_um, y_um)
         shading = Shading(pupil, reach, self._cones, quick=True, together=together)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
-        out = np.empty((3, height, width), np.float32)
+        top, bottom = rows or (0, height)
+        out = np.empty((3, bottom - top, width), np.float32)
         table = shading.table * np.float32(1e-12)
         veil = self._glare.shown(pupil) if self._glare is not None else None
 
         def work(first: int, end: int) -> None:
+            first, end = first + top, end + top
             strip = np.zeros((3, end - first, width), np.float32)
             view.strip(first, end, strip)
             if veil is not None:
                 veil.over_color(strip, x_um, y_um[first:end])
-            _kernels.expose_color(strip, x32, y32[first:end], table, shading.per_um2, first, out)
+            _kernels.expose_color(
+                strip, x32, y32[first:end], table, shading.per_um2, first - top, out
+            )
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
         # urgent, so that beside a still of 100 MP the finder stays live
-        run_bands(work, height, math.ceil(height / _PREVIEW_STRIPS), urgent=True)
+        run_bands(work, bottom - top, math.ceil((bottom - top) / _PREVIEW_STRIPS), urgent=True)
         return out
+
+    def preview_rows(
+        self, lens: LensState, layer: LayerLike, height: int, extent_um: float
+    ) -> tuple[int, int]:
+        """First and end of the rows of a `preview` that an upright layer and its blur may reach.
+
+        ``extent_um`` is the height of the part of the sensor plane shown.
+        """
+        thin = self.lens.pupil(lens).thin
+        lens_m = thin.image_distance_m
+        step = extent_um * 1e-6 / height / lens_m
+        blur = thin.iris_m * abs(layer.inverse_depth(lens_m)[0] - thin.inverse_focus)
+        _, top, _, bottom = moved_out(layer.bounds(lens_m))
+        room = quick_room(blur, step)
+        edges = (np.clip(y / step + height / 2, 0, height) for y in (top - room, bottom + room))
+        first, end = (float(y) for y in edges)
+        return math.floor(first), math.ceil(end)
 
     def _rims_of(self, pupil: Pupil, reach: float) -> Rims:
         """Outlines of the blur disc; kept for a little turn of the ring."""

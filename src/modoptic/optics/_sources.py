@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _tail_kernels
+from modoptic.optics._pupil import Pupil
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -195,6 +196,17 @@ class Bulbs:
     channels: DoubleArray
 
 
+class Shown(NamedTuple):
+    """A layer of a scene that a preview shows."""
+
+    number: int
+    """Its place in the scene."""
+    layer: LayerLike | None = None
+    """The same where it has got to, upright; None: where the scene has it."""
+    gone_m: tuple[float, float] = (0.0, 0.0)
+    """How far to the right and down it has got from where the scene has it."""
+
+
 class Direct:
     """A layer evaluated where it is asked for."""
 
@@ -214,7 +226,8 @@ class Direct:
         if self._apart and level:
             four = self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width)
             rows = four[:, ::2] + four[:, 1::2]
-            return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+            mean: FloatArray = (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+            return mean
         return self._sampled(level, i, j, height, width)
 
     def _sampled(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
@@ -237,6 +250,8 @@ class Cached:
         self.scale = 1.0
         self.warp = warp
         self.slide, self.bend = 0.0, np.zeros(3)
+        self.shift = 0.0, 0.0
+        """Tangents to the right and down by which it is seen elsewhere."""
         self._i, self._j, height, width = span
         full = np.empty((4, height, width), np.float32)
 
@@ -271,6 +286,18 @@ class Cached:
             moved.bend = warp * moved.scale ** np.array([2.0, 4.0, 6.0]) - self.warp
             if moved.slide == 0.0 and self._moves(moved.bend) < _STILL:
                 moved.bend = np.zeros(3)
+        return moved
+
+    def elsewhere(self, pupil: Pupil, layer: LayerLike, gone_m: tuple[float, float]) -> Cached:
+        """The same raster for an upright layer that has gone; its middle is where it is seen."""
+        moved, lens_m = self.at(pupil.thin.image_distance_m), pupil.thin.image_distance_m
+        near = layer.inverse_depth(lens_m)[0]
+        grown = near / self.layer.inverse_depth(lens_m)[0]
+        box = np.array(self.layer.bounds(lens_m)).reshape(2, 2)
+        middle = box.mean(axis=0) if np.isfinite(box).all() else np.zeros(2)
+        shift = pupil.seen(grown * middle + near * np.array(gone_m)) - grown * pupil.seen(middle)
+        moved.layer, moved.scale = layer, moved.scale * grown
+        moved.shift = float(shift[0]), float(shift[1])
         return moved
 
     def _moves(self, bend: DoubleArray) -> float:

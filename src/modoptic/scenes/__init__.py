@@ -13,7 +13,7 @@ import numpy as np
 from modoptic.errors import SettingError
 from modoptic.scenes import _charts, _cube, _panorama, _pictures
 from modoptic.scenes._cube import SpectralCube, load_cube
-from modoptic.scenes._motion import HandShake, Moving, Pose, layers_at, scene_at
+from modoptic.scenes._motion import HandShake, Movable, Moving, Pose, layers_at, scene_at
 from modoptic.scenes._panorama import PanoramaLayer
 from modoptic.scenes._patches import PatchLayer
 from modoptic.scenes._planes import PlanesLayer
@@ -37,7 +37,7 @@ from modoptic.scenes._spectra import (
     resample,
     white_radiance,
 )
-from modoptic.scenes._studio import studio
+from modoptic.scenes._studio import studio, toy_train
 
 __all__ = [
     "ILLUMINANTS",
@@ -45,6 +45,7 @@ __all__ = [
     "HandShake",
     "Lamps",
     "Layer",
+    "Movable",
     "Moving",
     "PanoramaLayer",
     "PatchLayer",
@@ -78,6 +79,7 @@ __all__ = [
 
 _SCENES: dict[str, Callable[..., Scene]] = {
     "studio": studio,
+    "toy-train": toy_train,
     "motorcycle": _pictures.motorcycle,
     **_charts.CHARTS,
 }

@@ -212,7 +212,7 @@ class Movable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Moving:
-    """A layer that goes straight on at an even speed; as a layer itself it is where it is at 0 s.
+    """A layer that goes straight on, or to and fro; as a layer itself it is where it is at 0 s.
 
     >>> from modoptic.scenes import load_scene
     >>> chart = load_scene("chart").layers[0]
@@ -223,14 +223,18 @@ class Moving:
     ----------
     layer : an upright layer of this room
     velocity_m_s : to the right, down and away from the camera
+    period_s : it swings as a pendulum does, once in that time, through the middle of its way with
+        ``velocity_m_s`` at 0 s; None: it goes straight on at that speed
 
     Raises
     ------
-    SettingError : a layer that cannot move, or a velocity that is not three finite numbers
+    SettingError : a layer that cannot move, a velocity that is not three finite numbers, or a
+        period not above 0
     """
 
     layer: Layer
     velocity_m_s: tuple[float, float, float]
+    period_s: float | None = None
 
     def __post_init__(self) -> None:
         speed = np.asarray(self.velocity_m_s, np.float64)
@@ -240,6 +244,17 @@ class Moving:
         if not isinstance(self.layer, Movable) or self.layer.inverse_depth(0.0)[1] != 0.0:
             expected = "a layer that stands upright; a table and a panorama stay where they are"
             raise SettingError("moving layer", self.layer.name, expected)
+        if self.period_s is not None and not 0 < self.period_s < math.inf:
+            raise SettingError("period", self.period_s, "more than 0 s", self.layer.name)
+
+    def gone(self, since_s: float, t_s: float) -> tuple[float, float, float]:
+        """How far to the right, down and away it went from one time to another, in m."""
+        passed = t_s - since_s
+        if self.period_s is not None:
+            turn = 2 * math.pi / self.period_s
+            passed = (math.sin(turn * t_s) - math.sin(turn * since_s)) / turn
+        x, y, z = (v * passed for v in self.velocity_m_s)
+        return x, y, z
 
     def at(self, t_s: float) -> Layer:
         """The layer at that time.
@@ -250,7 +265,7 @@ class Moving:
         """
         if not math.isfinite(t_s):
             raise SettingError("time", t_s, "finite seconds", self.layer.name)
-        x, y, z = (v * t_s for v in self.velocity_m_s)
+        x, y, z = self.gone(0.0, t_s)
         if 1 / self.layer.inverse_depth(0.0)[0] + z < 0.1:
             raise SettingError("time", t_s, "a time at which it is 0.1 m away", self.layer.name)
         return cast(Movable, self.layer).moved(x, y, z)

@@ -23,6 +23,7 @@ _COS5, _SIN5 = math.cos(math.radians(5.0)), math.sin(math.radians(5.0))
 
 RECT, WALL, TABLE, CARD, BOOKS, MUG, FRUIT, LEAVES, BOTTLE, SHADE, CHART, POT = range(12)
 EDGES, STAR, ZONES, STEPS, NOISE, POINTS, GRID, DEAD_LEAVES = range(12, 20)
+TRAIN = 20
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -735,6 +736,83 @@ def _bottle(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
 
 
 @_jit
+def _over(under: Rgba, r: float, g: float, b: float, cover: float) -> Rgba:
+    """A colour laid over what is painted already, premultiplied."""
+    rest = 1.0 - cover
+    return (
+        under[0] * rest + r * cover,
+        under[1] * rest + g * cover,
+        under[2] * rest + b * cover,
+        under[3] * rest + cover,
+    )
+
+
+@_jit
+def _rect(
+    u: float, v: float, left: float, top: float, right: float, low: float, fp: float
+) -> float:
+    return _box(u, left, right, fp) * _box(v, top, low, fp)
+
+
+@_jit
+def _train(u: float, v: float, fp: float) -> Rgba:
+    """A toy train of painted wood, 0.31 m long: an engine and two wagons; its rail is at v = 0."""
+    car = min(max(math.floor(u / 0.105 + 0.5), -1.0), 1.0)
+    x = u - 0.105 * car
+    found = 0.0, 0.0, 0.0, 0.0
+    grain = (
+        1.0 + 0.30 * _grain(u, v, 40.0, 600.0, fp, fp) + 0.12 * _grain(u, v, 350.0, 2400.0, fp, fp)
+    )
+    # what is painted, before all the rest: the couplings
+    found = _over(found, 0.05, 0.05, 0.05, _rect(u, v, -0.105, -0.019, 0.105, -0.015, fp))
+    if car < 0.5:  # a wagon: its load of logs, ends towards us, in a painted box
+        load = x / 0.0125
+        log = load - math.floor(load) - 0.5
+        ring = math.sqrt(log * log * 0.0125**2 + (v + 0.0555) ** 2)
+        cover = _inside(0.0060 - ring, fp) * _box(x, -0.0375, 0.0375, fp)
+        fade = min(max(1.5 - fp / 0.0006, 0.0), 1.0)
+        tone = (0.75 + 0.25 * fade * math.sin(ring * 2.0 * math.pi / 0.0012)) * grain
+        found = _over(found, 0.50 * tone, 0.33 * tone, 0.17 * tone, cover)
+        cover = _rect(x, v, -0.042, -0.052, 0.042, -0.019, fp)
+        # boards, whose seams are dark
+        seam = 1.0 - 0.6 * _stripes(v + 0.019, 0.011, 0.06, fp)
+        lit = (0.62 - 2.0 * x) * grain * seam
+        red, green, blue = (0.05, 0.16, 0.45) if car < -0.5 else (0.75, 0.52, 0.05)
+        found = _over(found, red * lit, green * lit, blue * lit, cover)
+    else:
+        chimney = _rect(x, v, 0.022, -0.066, 0.034, -0.044, fp)
+        chimney += _rect(x, v, 0.019, -0.071, 0.037, -0.066, fp)
+        found = _over(found, 0.045, 0.040, 0.040, min(chimney, 1.0))
+        # the boiler is round: light comes from above
+        y = (v + 0.033) / 0.014
+        lit = 0.18 + 0.62 * math.sqrt(max(1.0 - y * y, 0.0)) * (0.75 - 0.35 * y)
+        shine = 0.30 * math.exp(-(((y + 0.52) / 0.10) ** 2))
+        cover = _rect(x, v, -0.014, -0.047, 0.043, -0.019, fp)
+        band = _box(x, 0.004, 0.006, fp) + _box(x, 0.038, 0.041, fp)
+        red, green, blue = 0.05 + 0.70 * band, 0.30 + 0.22 * band, 0.10 + 0.02 * band
+        found = _over(found, red * lit + shine, green * lit + shine, blue * lit + shine, cover)
+        cover = _rect(x, v, -0.043, -0.072, -0.012, -0.019, fp)
+        window = _rect(x, v, -0.036, -0.064, -0.019, -0.045, fp)
+        frame = _rect(x, v, -0.038, -0.066, -0.017, -0.043, fp) - window
+        lit = (0.62 - 2.0 * x) * grain
+        found = _over(found, 0.55 * lit, 0.045 * lit, 0.035 * lit, cover)
+        found = _over(found, 0.55 * lit, 0.40 * lit, 0.12 * lit, max(frame, 0.0))
+        found = _over(found, 0.03, 0.035, 0.045, window)
+        found = _over(found, 0.07, 0.065, 0.06, _rect(x, v, -0.047, -0.077, -0.008, -0.072, fp))
+    lit = 0.30 * grain
+    found = _over(
+        found, 0.9 * lit, 0.55 * lit, 0.28 * lit, _rect(x, v, -0.047, -0.021, 0.047, -0.013, fp)
+    )
+    wx = abs(x) - 0.027
+    wheel = math.sqrt(wx * wx + (v + 0.0125) ** 2)
+    tyre, disc = _inside(0.0125 - wheel, fp), _inside(0.0095 - wheel, fp)
+    lit = 0.55 + 12.0 * (-0.6 * (x - math.copysign(0.027, x)) - 0.8 * (v + 0.0125))
+    found = _over(found, 0.06, 0.055, 0.05, tyre)
+    found = _over(found, 0.55 * lit, 0.06 * lit, 0.04 * lit, disc)
+    return _over(found, 0.60, 0.50, 0.22, _inside(0.0024 - wheel, fp))
+
+
+@_jit
 def _shade(u: float, v: float, fp: float) -> Rgba:
     """A lit lamp with a fabric shade on a thin brass stand; the bulb's height is v = 0."""
     half = 0.15 + 0.35 * (v + 0.13)
@@ -1106,6 +1184,8 @@ def shade_layer(
                 r, g, b, a = _chart(u, v, fp, params)
             elif kind == 11:
                 r, g, b, a = _pot(u, v, fp)
+            elif kind == 20:
+                r, g, b, a = _train(u, v, fp)
             else:
                 r, g, b, a = _measuring(kind, u, v, fp, params, found)
             r, g, b = max(r, 0.0), max(g, 0.0), max(b, 0.0)

@@ -8,10 +8,12 @@ A window to the left lights it as daylight of 5000 K would; a perfect white faci
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from modoptic.scenes import _shaders as kinds
+from modoptic.scenes._motion import Moving
 from modoptic.scenes._scene import FloatArray, Lamps, Layer, Scene, ShadedLayer
 from modoptic.scenes._spectra import (
     WAVELENGTHS_NM,
@@ -29,6 +31,8 @@ TABLE_DROP_M = 0.20
 TABLE_END_M = 2.30
 FOCUS_M = 1.0
 """The test card stands here."""
+TRAIN_M, TRAIN_M_S, TRAIN_S = 0.90, 0.45, 4.0
+"""Where the toy train goes, how fast in the middle, and how long to and fro takes."""
 
 
 def _items(rows: list[tuple[float, ...]]) -> FloatArray:
@@ -210,5 +214,29 @@ def studio() -> Scene:
             "light": "daylight of 5000 K, a perfect white has 120 cd/m2; bulbs 3e4 to 3e5 cd/m2",
             "focus": "the test card stands 1.00 m from the sensor plane",
             "source": "procedural, laid out in metres; ours",
+        },
+    )
+
+
+def toy_train() -> Scene:
+    """The still life with a toy train that goes to and fro between the mug and the test card."""
+    still = studio()
+    card = next(i for i, layer in enumerate(still.layers) if layer.name == "test card")
+    train = ShadedLayer(
+        "toy train", kinds.TRAIN, primaries() * white_radiance(daylight(5000.0), WHITE_CD_M2),
+        TRAIN_M, (0.0, TABLE_DROP_M), (-0.155, -0.080, 0.155, 0.001),
+    )  # fmt: skip
+    going = Moving(train, (TRAIN_M_S, 0.0, 0.0), TRAIN_S)
+    reach = TRAIN_M_S * TRAIN_S / (2 * math.pi)
+    return replace(
+        still,
+        name="toy-train",
+        title="A toy train before a still life",
+        layers=(*still.layers[: card + 1], going, *still.layers[card + 1 :]),
+        metadata={
+            **still.metadata,
+            "motion": f"a train {TRAIN_M:.2f} m from the sensor plane goes {reach:.2f} m to both "
+            f"sides and back in {TRAIN_S:g} s, to the right through the middle with {TRAIN_M_S:g} "
+            "m/s at 0 s",
         },
     )

@@ -81,6 +81,7 @@ class Place(NamedTuple):
     key: np.uint64
     """Of the frame's noise."""
     bits: int
+    """Of a packed value; 16: none is packed."""
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -320,8 +321,13 @@ def _add_hot(
 
 @_jit
 def _pack(values: UInt16Array, bits: int, out: UInt8Array) -> None:
-    """A row to PFNC ``12p`` or ``14p``: the loops of `modoptic.pixels`, which has the tests."""
-    if bits == 12:
+    """A row to PFNC ``12p`` or ``14p``: the loops of `modoptic.pixels`, which has the tests.
+
+    With 16 ``bits`` as it is.
+    """
+    if bits == 16:
+        out.view(np.uint16)[:] = values
+    elif bits == 12:
         low, nibble, four, eight = np.uint16(0xFF), np.uint16(0x0F), np.uint16(4), np.uint16(8)
         for i in range(values.size // 2):
             a, b = values[2 * i], values[2 * i + 1]

@@ -15,7 +15,7 @@ from modoptic import quad
 from modoptic.bands import bands, run_bands
 from modoptic.errors import SettingError
 from modoptic.frame import Readout
-from modoptic.pixels import bayer_format, pack, unpack
+from modoptic.pixels import bayer_format, pack
 from modoptic.quad import BAYER, QUAD
 from modoptic.sensor import _kernels
 from modoptic.sensor._angle import AngularResponse, AngularSpec
@@ -349,11 +349,24 @@ class Sensor:
             raise SettingError("frame buffer", out.shape, f"({height}, {row_bytes})", "sensor")
         if spec.is_quad and shot.readout == "full":
             self._remosaiced(light, shot, out, *(rows or (0, height)))
-            return
+        else:
+            self._read(light, shot, out, rows or (0, height), shot.bits)
+
+    def _read(
+        self, light: Light, shot: Shot, out: UInt8Array, rows: tuple[int, int], packed_bits: int
+    ) -> None:
+        """Rows of any readout but one that is remosaiced; with 16 ``packed_bits`` not packed."""
+        spec = self.spec
+        preview = not isinstance(light, CompactLight) and light.ndim == 3
+        width = light.shape[-1]
+        side = 1
+        if preview:
+            side = 4 if out.shape[0] == 4 * light.shape[-2] else 2
+            width *= side
         planes = np.array([[_PLANE[c] for c in row] for row in spec.colors(shot.readout)], np.int64)
         factors = (self._qe[planes] * shot.exposure_s).astype(np.float32)
         key = np.uint64(frame_key(self.seed, shot.key))
-        place = _kernels.Place(*(rows or (0, height)), *shot.origin, key, shot.bits)
+        place = _kernels.Place(*rows, *shot.origin, key, packed_bits)
         common = (place, self._model(shot), self._fixed_for(shot, width), out)
         if isinstance(light, CompactLight):
             factors *= np.float32(light.per_code**2)
@@ -377,15 +390,14 @@ class Sensor:
             part = light[top:bottom]
         x, y = shot.origin
         native = replace(shot, readout="native", origin=(x, y + top))
-        packed = np.empty((bottom - top, out.shape[1]), np.uint8)
-        self.expose(part, native, packed)
-        form = bayer_format(QUAD, shot.bits, packed=True)
-        photosites = unpack(packed.reshape(-1), form, bottom - top, width)
+        photosites = np.empty((bottom - top, width), np.uint16)
+        self._read(part, native, photosites.view(np.uint8), (0, bottom - top), 16)
         known = self._known - np.array([y, x])
         inside = (known >= 0).all(1) & (known < np.array([height, width])).all(1)
         quad.mend(photosites, top, known[inside])
         made = np.empty((stop - begin, width), np.uint16)
         quad.remosaic_rows(photosites, top, height, begin, self.white_level(shot.bits), made)
+        form = bayer_format(BAYER, shot.bits, packed=True)
         pack(made[first - begin : end - begin], form, out[first:end].reshape(-1))
 
     def expose_all(self, light: Light, shot: Shot) -> UInt8Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from modoptic.errors import DetachedError
 from modoptic.frame import Readout
-from modoptic.optics import LensState, LightRenderer, SampleGrid
+from modoptic.optics import LensState, LightRenderer, SampleGrid, Shown
 from modoptic.sensor import BINNING, CompactLight, Light, SensorSpec, compact
 
 _MAPS_KEPT = 2  # 203 MB each at 100 MP
@@ -77,10 +77,14 @@ class LightMaps:
 
     Still maps are kept as square roots in 16 bit (203 MB at 100 MP, the last two), regions likewise
     (the last four), and the finder's light too: a quick preview of it while the lens moves, and the
-    full model's once it has rested, if ``settles``.
+    full model's once it has rested, if ``settles``. The preview is of the layers ``shown``, by
+    default of all.
     """
 
-    def __init__(self, renderer: LightRenderer, spec: SensorSpec, *, settles: bool = False) -> None:
+    def __init__(
+        self, renderer: LightRenderer, spec: SensorSpec, *, settles: bool = False,
+        shown: Sequence[Shown] | None = None,
+    ) -> None:  # fmt: skip
         self._renderer = renderer
         self._spec = spec
         self._maps: OrderedDict[_Key, CompactLight] = OrderedDict()
@@ -88,6 +92,7 @@ class LightMaps:
         self._preview: tuple[LensState, Light] | None = None
         self._coarse = False
         self._settles = settles
+        self._layers = shown
         self._settled: tuple[LensState, CompactLight] | None = None
         self._resting: tuple[LensState, float] | None = None
         self._settler: threading.Thread | None = None
@@ -121,7 +126,9 @@ class LightMaps:
     def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
         spec, side = self._spec, BINNING["bin4"]
         together = spec.charge_side("bin4")
-        light = self._renderer.preview(lens, *self._view(coarseness), together=together)
+        light = self._renderer.preview(
+            lens, *self._view(coarseness), together=together, shown=self._layers
+        )
         light *= np.float32(side * side * spec.pitch_um**2)
         return light
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections import OrderedDict
@@ -23,15 +24,16 @@ from modoptic.optics import (
     Poses,
     SampleGrid,
     Samples,
+    Shown,
     Timing,
     Track,
     moved,
     moved_color,
     track,
 )
-from modoptic.scenes import Lamps, Layer, Moving, Scene, layers_at
+from modoptic.scenes import Lamps, Layer, Movable, Moving, Scene, layers_at
 from modoptic.sensor import BINNING, CompactLight, SensorSpec, compact
-from modoptic.twin._light import Window, sample_grid
+from modoptic.twin._light import LightMaps, Window, sample_grid
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -65,6 +67,7 @@ class _Moved:
     planes: Planes
     passing: Planes | None
     track: Track
+    at_rest: bool
 
 
 class MovingLight:
@@ -85,6 +88,9 @@ class MovingLight:
         self._renderers: dict[tuple[int, ...], LightRenderer] = {}
         if not self.has_movers:
             self._renderers[tuple(map(id, scene.layers))] = renderer
+        self._finder, self._middles = renderer, [(0.0, 0.0)] * len(scene.layers)
+        if self.has_movers:
+            self._finder, self._middles = self._gathered()
         self._kept: OrderedDict[tuple[object, ...], tuple[Planes, Planes | None]] = OrderedDict()
         self._lock = threading.Lock()
         self._rendering = threading.Lock()
@@ -93,15 +99,77 @@ class MovingLight:
     def has_movers(self) -> bool:
         return any(isinstance(layer, Moving) for layer in self._scene.layers)
 
+    def _gathered(self) -> tuple[LightRenderer, list[tuple[float, float]]]:
+        """The scene with all that moves in the middle of the picture, and by how much it is off.
+
+        So the finder, which keeps layers as rasters of what may be seen, has all of them.
+        """
+        layers: list[Layer | Lamps] = []
+        middles: list[tuple[float, float]] = []
+        for layer in self._scene.layers:
+            middle = (0.0, 0.0)
+            if isinstance(layer, Moving):
+                left, top, right, bottom = layer.bounds(0.0)
+                if np.isfinite((left, top, right, bottom)).all():
+                    away = 0.5 / layer.inverse_depth(0.0)[0]
+                    middle = (left + right) * away, (top + bottom) * away
+                layer = cast(Movable, layer.layer).moved(-middle[0], -middle[1], 0.0)
+            layers.append(layer)
+            middles.append(middle)
+        return self._renderer_of(replace(self._scene, layers=tuple(layers))), middles
+
+    def finder(self) -> LightMaps:
+        """Light of the finder, of what is at rest, on which `preview` goes on."""
+        at_rest = [
+            Shown(n) for n, layer in enumerate(self._scene.layers) if not isinstance(layer, Moving)
+        ]
+        return LightMaps(self._finder, self._spec, shown=at_rest)
+
     def preview(self, lens: LensState, light: FloatArray, timing: Timing) -> FloatArray:
-        """The finder's quick picture (3, h, w) of the scene at rest, as the hand moves it."""
+        """The finder's quick picture (3, h, w): what moves over `finder`, as the hand moves all.
+
+        Things that move are sharp; they are where they have got to in the middle of the frame.
+        """
+        if self.has_movers:
+            light = self._with_movers(lens, light, timing)
+        return light if self._hand is None else self._held(lens, light, timing)
+
+    def _with_movers(self, lens: LensState, light: FloatArray, timing: Timing) -> FloatArray:
+        """Rows about what moves are drawn anew."""
+        spec, side = self._spec, BINNING["bin4"]
+        height, width = light.shape[1:]
+        extent = spec.width * spec.pitch_um, spec.height * spec.pitch_um
+        rows = spec.height / side
+        at_s = timing.start_s + 0.5 * (timing.exposure_s + timing.row_s * rows)
+        numbers = {id(layer): n for n, layer in enumerate(self._scene.layers)}
+        shown: list[Shown] = []
+        first, end = height, 0
+        for layer, now in layers_at(self._scene, at_s):
+            number = numbers[id(layer)]
+            if isinstance(layer, Moving) and not isinstance(now, Lamps):
+                right, down, _ = layer.gone(0.0, at_s)
+                middle = self._middles[number]
+                shown.append(Shown(number, now, (middle[0] + right, middle[1] + down)))
+                reached = self._finder.preview_rows(lens, now, height, extent[1])
+                first, end = min(first, reached[0]), max(end, reached[1])
+            else:
+                shown.append(Shown(number))
+        if first >= end:
+            return light
+        together = spec.charge_side("bin4")
+        part = self._finder.preview(
+            lens, width, height, extent, together=together, shown=shown, rows=(first, end)
+        )
+        made = light.copy()
+        np.multiply(part, np.float32(side * side * spec.pitch_um**2), out=made[:, first:end])
+        return made
+
+    def _held(self, lens: LensState, light: FloatArray, timing: Timing) -> FloatArray:
         spec = self._spec
         height, width = light.shape[1:]
         step = spec.width * spec.pitch_um / width
         samples = Samples(-(width - 1) / 2 * step, -(height - 1) / 2 * step, step, width, height)
-        renderer = next(iter(self._renderers.values()), None)
-        renderer = renderer or self._renderer_of(replace(self._scene, layers=()))
-        pupil = renderer.lens.pupil(lens)
+        pupil = self._finder.lens.pupil(lens)
         rows = spec.height / BINNING["bin4"] / height
         timing = timing._replace(row_s=timing.row_s * rows)
         return moved_color(
@@ -163,8 +231,7 @@ class MovingLight:
                     self._renderers[name] = self._renderer_of(scene)
                 found.append(_Part(self._renderers[name], None, name))
             else:
-                depth = _inverse_depth(layers[0])
-                going = Going(depth, mover.velocity_m_s, at_s)
+                going = Going(_inverse_depth(layers[0]), functools.partial(mover.gone, at_s))
                 found.append(_Part(self._renderer_of(scene), going, None))
         return found
 
@@ -181,12 +248,14 @@ class MovingLight:
             going = part.going._replace(inverse_depth=1.0 / from_lens)
         fine = 2 if samples.width * samples.height <= FINE_TO else 1
         path = track(pupil, samples, timing, self._hand, going, fine)
+        if self._hand is None and part.going is None:
+            path = replace(path, shifts=np.zeros_like(path.shifts))  # but for rounding
         needed = int(path.farthest) + 8
         key = None if part.name is None else (part.name, front, lens, window)
         with self._lock:
             kept = None if key is None else self._kept.get(key)
         if kept is not None and kept[0].guard >= needed:
-            return _Moved(*kept, path)
+            return _Moved(*kept, path, part.going is None)
         usual = int(_ROOM * lens.focal_length_mm * 1e3 / samples.step_um * fine)
         guard = needed if self._hand is None or key is None else max(needed, usual)
         room = guard, fine
@@ -196,7 +265,7 @@ class MovingLight:
                 self._kept[key] = made
                 while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > _KEPT_BYTES:
                     self._kept.popitem(last=False)
-        return _Moved(*made, path)
+        return _Moved(*made, path, part.going is None)
 
     def _rendered(
         self, part: _Part, front: bool, lens: LensState, window: Window, samples: Samples,
@@ -257,13 +326,14 @@ def _lattice(spec: SensorSpec, window: Window, grid: SampleGrid) -> tuple[Sample
 def _mixed(
     parts: list[_Moved], offsets: DoubleArray, grid: SampleGrid, cancelled: Callable[[], bool]
 ) -> FloatArray:
-    """Mean light (h, w) of the farthest part, with what moves before it laid over it."""
-    back, *front = parts
+    """Mean light (h, w) of what is at rest, which moves as one, and of what moves before it."""
     height, width = grid.y_um.size, grid.x_um.size
     out = np.empty((height, width), np.float32)
-    when = back.track.when(back.track.instants)
-    offsets = offsets * back.track.fine
-    boxes = np.array([box for part in front if (box := _box(part, height, width)) is not None])
+    ground = _together([part for part in parts if part.at_rest])
+    when = ground.track.when(ground.track.instants)
+    offsets = offsets * ground.track.fine
+    going = [part for part in parts if not part.at_rest]
+    boxes = np.array([box for part in going if (box := _box(part, height, width)) is not None])
     # one for all, so that any bands give the same
     top, left = boxes[:, (0, 2)].min(axis=0).tolist() if boxes.size else (0, 0)
     bottom, right = boxes[:, (1, 3)].max(axis=0).tolist() if boxes.size else (0, 0)
@@ -271,7 +341,14 @@ def _mixed(
     def work(first: int, end: int) -> None:
         if cancelled():
             raise DetachedError("power went away while the light was computed")
-        moved(back.planes, back.track, offsets, grid.cfa, out, when, (first, end), (0, width))
+        # far from what moves there is but its glare, so smooth that one instant stands for all
+        glare = np.zeros((end - first, width), np.float32)
+        for part in going:
+            middle = part.track.when(1)
+            moved(part.planes, part.track, offsets, grid.cfa, out, middle, (first, end), (0, width))
+            glare += out[first:end]
+        moved(ground.planes, ground.track, offsets, grid.cfa, out, when, (first, end), (0, width))
+        out[first:end] += glare
         rows = max(first, top), min(end, bottom)
         if rows[0] < rows[1]:
             out[slice(*rows), left:right] = _layered(parts, offsets, grid, rows, (left, right))
@@ -280,12 +357,44 @@ def _mixed(
     return out
 
 
+def _together(parts: list[_Moved]) -> _Moved:
+    """Parts that move alike, from the farthest to the nearest, as one that hides all behind it."""
+    back, *front = parts
+    if not front:
+        return back
+    guard = min(part.planes.guard for part in parts)
+    codes = np.empty_like(_cut(back.planes, guard))
+    per_code = np.empty(3, np.float32)
+    for n in range(3):
+        light = _values(back.planes, n, guard)
+        for part in front:
+            light *= np.minimum(_values(cast(Planes, part.passing), n, guard), np.float32(1))
+            light += _values(part.planes, n, guard)
+        made = compact(light)
+        codes[n], per_code[n] = made.codes, made.per_code
+    return replace(back, planes=Planes(codes, per_code, guard, back.planes.fine))
+
+
+def _cut(planes: Planes, guard: int) -> npt.NDArray[np.uint16]:
+    """Codes of planes that go less far beyond the samples."""
+    less = planes.guard - guard
+    return planes.codes[:, less : planes.codes.shape[1] - less, less : planes.codes.shape[2] - less]
+
+
+def _values(planes: Planes, n: int, guard: int) -> FloatArray:
+    """Light of one colour."""
+    light = _cut(planes, guard)[n].astype(np.float32)
+    light *= planes.per_code[n]
+    light *= light
+    return light
+
+
 def _box(part: _Moved, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """Rows and columns of the picture that a part may reach, in whole blocks; None if none."""
+    """Rows and columns of the picture that a part may hide, in whole blocks; None if none."""
     assert part.passing is not None
     through, fine = part.passing, part.passing.fine
     least = math.sqrt(1.0 - 1e-4) / through.per_code[:, None, None]
-    seen = part.planes.codes.any(axis=0) | (through.codes < least).any(axis=0)
+    seen = (through.codes < least).any(axis=0)
     found: list[int] = []
     for along, size in ((1, height), (0, width)):
         at = np.flatnonzero((seen if along else seen.T).any(axis=-1)) - part.planes.guard
@@ -304,20 +413,35 @@ def _layered(
     columns: tuple[int, int],
 ) -> FloatArray:  # fmt: skip
     """Mean of the parts laid over each other at each instant."""
-    count = min(max(part.track.instants for part in parts), _LAYERED_MOST)
     # kernels write in place of the whole picture: the part of it in hand
     whole = np.zeros((rows[1], columns[1]), np.float32)
     here = slice(*rows), slice(*columns)
 
-    def of(planes: Planes, path: Track, k: int) -> FloatArray:
+    def of(planes: Planes, path: Track, count: int, k: int | None) -> FloatArray:
         moved(planes, path, offsets, grid.cfa, whole, path.when(count, k), rows, columns)
         return whole[here].copy()
 
+    def at(count: int, k: int | None, part: _Moved) -> tuple[FloatArray, FloatArray | None]:
+        through = None
+        if part.passing is not None:
+            through = np.minimum(of(part.passing, part.track, count, k), np.float32(1))
+        return of(part.planes, part.track, count, k), through
+
+    def laid(found: list[tuple[FloatArray, FloatArray | None]]) -> FloatArray:
+        light = found[0][0].copy()
+        for over, through in found[1:]:
+            light *= cast(FloatArray, through)
+            light += over
+        return light
+
+    going = [part.track for part in parts if part.track.farthest > 0.0]
+    if len(going) <= 1:
+        # all the rest is the same at each instant, so the mean may be taken first
+        count = going[0].instants if going else 1
+        return laid([at(count, None, part) for part in parts])
+    count = min(max(path.instants for path in going), _LAYERED_MOST)
+    fixed = {n: at(1, 0, part) for n, part in enumerate(parts) if part.track.farthest == 0.0}
     total = np.zeros_like(whole[here])
     for k in range(count):
-        light = of(parts[0].planes, parts[0].track, k)
-        for part in parts[1:]:
-            light *= np.minimum(of(cast(Planes, part.passing), part.track, k), np.float32(1))
-            light += of(part.planes, part.track, k)
-        total += light
+        total += laid([fixed.get(n) or at(count, k, part) for n, part in enumerate(parts)])
     return total / np.float32(count)

@@ -382,7 +382,7 @@ class Twin:
         moves = self._hand is not None or moving.has_movers
         # the full model's light of the finder is a mosaic, which cannot be displaced
         maps = LightMaps(renderer, sensor, settles=self.real_time and not moves)
-        return maps, moving if moves else None
+        return moving.finder() if moving.has_movers else maps, moving if moves else None
 
     def _restart_clock(self) -> None:
         self._since_ns = time.monotonic_ns()
@@ -411,8 +411,7 @@ class Twin:
     ) -> Light:  # fmt: skip
         whole = window.width == self.info.sensor_width // BINNING[window.readout]
         whole = whole and window.height == self.info.sensor_height // BINNING[window.readout]
-        # what moves is drawn anew in each frame, too slowly for a finder that is watched
-        if window.readout == "bin4" and whole and (self.real_time or not moving.has_movers):
+        if window.readout == "bin4" and whole:
             light = maps.preview(lens)
             if not isinstance(light, CompactLight):
                 return moving.preview(lens, light, timing)

@@ -226,7 +226,8 @@ class Direct:
         if self._apart and level:
             four = self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width)
             rows = four[:, ::2] + four[:, 1::2]
-            mean: FloatArray = (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
+            mean = np.asarray(rows[..., ::2] + rows[..., 1::2], np.float32)
+            mean *= np.float32(0.25)
             return mean
         return self._sampled(level, i, j, height, width)
 

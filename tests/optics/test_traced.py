@@ -196,6 +196,26 @@ def test_without_its_errors_the_lens_is_limited_by_diffraction() -> None:
     assert worse < usual < diffraction_mtf(np.array([100.0]), 1.4, 587.6)[0]
 
 
+@pytest.mark.parametrize("f_number", [1.4, 2.8, 5.6, 11.0])
+@pytest.mark.parametrize(
+    "lens", [IdealLens(), TracedLens.load(NAME, wavefront=0.0)], ids=["ideal", "traced"]
+)
+def test_a_perfect_lens_has_the_closed_form_of_diffraction(lens: Lens, f_number: float) -> None:
+    pupil = lens.pupil(LensState(17.5, f_number, math.inf))
+    frequencies = np.array([1e-3, 0.1, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0])
+    expected = [diffraction_mtf(frequencies, f_number, w) for w in pupil.wavelengths_nm]
+    for found in pupil.mtf(frequencies):
+        np.testing.assert_allclose(found, expected, atol=6e-4)
+    np.testing.assert_allclose(pupil.mtf(1e-3), 1.0, atol=1e-4)
+    # as kernels are made from it
+    frequencies = 5.0 * np.arange(32)
+    whole = pupil.otf(0.0, pupil.thin.inverse_focus, 0.005, 32)
+    for found, wavelength in zip(whole, pupil.wavelengths_nm, strict=True):
+        expected = diffraction_mtf(frequencies, f_number, wavelength)
+        np.testing.assert_allclose(found[0], expected, atol=2.5e-3)
+        np.testing.assert_allclose(found[:, 0], expected, atol=2.5e-3)
+
+
 @pytest.mark.parametrize("lens", [LENS, IdealLens()], ids=["traced", "ideal"])
 @pytest.mark.parametrize("height_um", [0.0, 5000.0, 9000.0])
 @pytest.mark.parametrize("sign", [-1.0, 1.0])

@@ -38,6 +38,8 @@ _RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
 """Numbers of rays along half of the pupil."""
 _WARPED_TO = 0.5
 """Squared tangent to which the polynomial of the distortion is used."""
+_RIM_CELLS = 4.0
+"""Shifts of the pupil up to which it matters that its rim is known to a cell only."""
 _FINE, _FINEST = 0.032, 0.01
 """The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
 NODES_NM: DoubleArray = np.array([435.83, 486.13, 546.07, 587.5618, 632.8, 680.0])
@@ -84,6 +86,8 @@ class _Grid(NamedTuple):
     opened: FloatArray
     """(w, h): 0..1."""
     area: float
+    rim: float
+    """Share of the area that squares of cells which are open in part lack."""
     paths_um: FloatArray
     """(wavelengths + 1, w, h): path differences, last what 1 um of defocus adds."""
 
@@ -213,6 +217,8 @@ class Pupil(ABC):
         room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
         wanted = float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room)
         # in steps, so that layers share what does not depend on defocus
+        _, x1, y0, y1 = self.shape(radius_um).box
+        finest *= min(2.0 ** math.ceil(math.log2(max(x1, 0.5 * (y1 - y0)))), 1.0)
         spacing = finest * 2.0 ** (-0.5 * max(math.ceil(2.0 * math.log2(finest / wanted)), 0))
         grid = self._grid(radius_um, spacing)
         wide, high = grid.opened.shape
@@ -234,7 +240,7 @@ class Pupil(ABC):
             # beyond its own width the pupil does not overlap itself
             out[n, min(math.floor(high / shift) + 1, count) :] = 0.0
             out[n, :, min(math.floor(2 * wide / shift) + 1, count) :] = 0.0
-            out[n, 0, 0] = 1.0
+            _rim_mended(out[n], shift, grid.rim)
         return out
 
     def _grid(self, radius_um: float, spacing: float) -> _Grid:
@@ -251,7 +257,9 @@ class Pupil(ABC):
             area = _pupil_kernels.amplitude(y0, spacing, shape.opening, opened)
             paths = np.empty((self.wavelengths_nm.size + 1, *size), np.float32)
             _pupil_kernels.paths(y0, spacing, shape.opd_um, self._bend(shape), paths)
-            made = _Grid(opened, area, paths)
+            squares = np.einsum("ij,ij->i", opened, opened, dtype=np.float64)
+            rim = 1.0 - float(2.0 * squares.sum() - squares[0]) / area
+            made = _Grid(opened, area, rim, paths)
             with self.__dict__["_lock"]:
                 grids[key] = made
                 while len(grids) > _GRIDS_KEPT:
@@ -358,6 +366,26 @@ class Pupil(ABC):
             both = np.abs(self.otf(radius_um, inverse_depth, max(f, 1e-9), 2, finest=_FINEST))
             across[:, i], along[:, i] = both[:, 1, 0], both[:, 0, 1]
         return across, along
+
+
+def _rim_mended(transfer: ComplexArray, shift: float, rim: float) -> None:
+    """Give a transfer function (n, n) what cells open in part take from its lowest frequencies.
+
+    Openness is a mean over the width of a cell across the rim, so that the autocorrelation, which
+    falls in proportion to the shift, has its tip smoothed. Where the rim is shifted by u cells
+    across itself it lacks (1 - u)^3 of what it lacks at 0, which is the share ``rim`` in all; for a
+    round rim shifted by s that is the mean over azimuths, with u = s cos. ``shift`` is one step of
+    frequency in cells.
+    """
+    near = min(math.ceil(_RIM_CELLS / shift), len(transfer))
+    at = shift * np.arange(near)
+    s = np.hypot(at[:, None], at)
+    c = 1.0 / np.maximum(s, 1.0)
+    turn, sine = 0.5 * math.pi - np.arccos(c), np.sqrt(1.0 - c * c)
+    lacks = turn - 3.0 * s * (1.0 - sine) + 1.5 * s**2 * (turn - c * sine)
+    lacks -= s**3 * (2.0 / 3.0 - sine + sine**3 / 3.0)
+    transfer[:near, :near] += (2.0 / math.pi * rim * lacks).astype(np.float32)
+    transfer[0, 0] = 1.0
 
 
 def quick_size(count: int) -> int:

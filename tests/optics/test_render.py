@@ -249,7 +249,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (
-            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",
+            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",
             "turned", "weigh", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),

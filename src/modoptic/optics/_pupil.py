@@ -33,7 +33,6 @@ ComplexArray = npt.NDArray[np.complex64]
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
 _AREA_LINES = 256
 _GRIDS_KEPT = 256
-_EVEN: FloatArray = np.ones(2, np.float32)
 _RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
 """Numbers of rays along half of the pupil."""
 _WARPED_TO = 0.5
@@ -78,6 +77,16 @@ class PupilShape:
     def area(self) -> float:
         """Of what is open, in units of ``sine`` squared."""
         return _pupil_kernels.open_area(self.box, _AREA_LINES, self.opening)
+
+    @functools.cached_property
+    def ellipse(self) -> DoubleArray:
+        """(2,): half axes, across and outward, of an ellipse like what is open.
+
+        Shifted over itself it loses light at first as the pupil does: by how wide that is across
+        the shift, over its area.
+        """
+        wide, high = self.box[1::2] - self.box[0::2]
+        return 2.0 * self.area / (math.pi * np.array([high, wide]))
 
 
 class _Grid(NamedTuple):
@@ -220,7 +229,7 @@ class Pupil(ABC):
         _, x1, y0, y1 = self.shape(radius_um).box
         finest *= min(2.0 ** math.ceil(math.log2(max(x1, 0.5 * (y1 - y0)))), 1.0)
         spacing = finest * 2.0 ** (-0.5 * max(math.ceil(2.0 * math.log2(finest / wanted)), 0))
-        grid = self._grid(radius_um, spacing)
+        grid = self._grid(radius_um, spacing, nodes)
         wide, high = grid.opened.shape
         lag = math.ceil(longest * per_um * (count - 1) / (self.sine * spacing)) + 1
         # transforms of real even numbers take two lengths less than those around
@@ -230,7 +239,7 @@ class Pupil(ABC):
         for n, k in enumerate(nodes):
             wavelength = float(self.wavelengths_nm[k]) * 1e-3
             _pupil_kernels.wave(
-                grid.opened, grid.paths_um[k], grid.paths_um[-1], amount, 1.0 / wavelength, wave
+                grid.opened, grid.paths_um[n], grid.paths_um[-1], amount, 1.0 / wavelength, wave
             )
             picture = cast(ComplexArray, fft.fft(wave, axis=1))
             picture = cast(ComplexArray, fft.dct(picture, 1, across + 1, axis=0))
@@ -243,9 +252,9 @@ class Pupil(ABC):
             _rim_mended(out[n], shift, grid.rim)
         return out
 
-    def _grid(self, radius_um: float, spacing: float) -> _Grid:
-        """The pupil in points; the last ones are kept."""
-        key = (radius_um, spacing)
+    def _grid(self, radius_um: float, spacing: float, nodes: tuple[int, ...]) -> _Grid:
+        """The pupil in points, with the paths of these wavelengths; the last ones are kept."""
+        key = (radius_um, spacing, *nodes)
         grids: OrderedDict[tuple[float, ...], _Grid] = self.__dict__["_grids"]
         with self.__dict__["_lock"]:
             made = grids.get(key)
@@ -255,8 +264,9 @@ class Pupil(ABC):
             size = math.ceil(x1 / spacing) + 1, math.ceil((y1 - y0) / spacing) + 1
             opened = np.empty(size, np.float32)
             area = _pupil_kernels.amplitude(y0, spacing, shape.opening, opened)
-            paths = np.empty((self.wavelengths_nm.size + 1, *size), np.float32)
-            _pupil_kernels.paths(y0, spacing, shape.opd_um, self._bend(shape), paths)
+            paths = np.empty((len(nodes) + 1, *size), np.float32)
+            opd_um = np.ascontiguousarray(shape.opd_um[list(nodes)])
+            _pupil_kernels.paths(y0, spacing, opd_um, self._bend(shape), paths)
             squares = np.einsum("ij,ij->i", opened, opened, dtype=np.float64)
             rim = 1.0 - float(2.0 * squares.sum() - squares[0]) / area
             made = _Grid(opened, area, rim, paths)
@@ -265,24 +275,6 @@ class Pupil(ABC):
                 while len(grids) > _GRIDS_KEPT:
                     grids.popitem(last=False)
         return made
-
-    def thrown(
-        self,
-        radius_um: float,
-        inverse_depth: float,
-        per_um: float,
-        count: int,
-        nodes: tuple[int, ...] | None = None,
-    ) -> ComplexArray:
-        """As `otf` by where rays land, with the diffraction of a round pupil."""
-        nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
-        out = np.empty((len(nodes), count, count), np.complex64)
-        # one frequency more than is wanted, for cubic interpolation
-        period, landed = self._landed(radius_um, inverse_depth, per_um, count + 2, nodes, _EVEN)
-        for n, k in enumerate(nodes):
-            cutoff = 1e3 / (float(self.wavelengths_nm[k]) * self.thin.working_f_number)
-            _pupil_kernels.soften(landed[n], float(period), per_um, cutoff, out[n])
-        return out
 
     def geometric(
         self,
@@ -293,7 +285,7 @@ class Pupil(ABC):
         nodes: tuple[int, ...],
         gains: FloatArray,
     ) -> ComplexArray:
-        """As `thrown` without diffraction; light is weighted by where it lands, see `land`."""
+        """As `otf` by where rays land, without diffraction; weighted by that, see `land`."""
         out = np.empty((len(nodes), count, count), np.complex64)
         period, landed = self._landed(radius_um, inverse_depth, per_um, count, nodes, gains)
         for found, target in zip(landed, out, strict=True):
@@ -471,11 +463,12 @@ def warm_pupil() -> Iterator[str]:
     pupil = IdealLens().pupil(LensState(17.5, 2.0, 1.0))
     found = pupil.otf(0.0, 1.0, 0.01, 4)
     yield "optics: wavefront"
-    pupil.thrown(0.0, 1.0, 0.01, 4)
     part = np.zeros((8, 8, 8), np.float32)
     _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
-    pupil.geometric(0.0, 1.0, 0.01, 4, (0,), _EVEN)
-    _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, 0.0, np.empty((3, 4, 3), np.complex64))
+    pupil.geometric(0.0, 1.0, 0.01, 4, (0,), part[0, 0])
+    _pupil_kernels.turned(
+        part, part, 0.5, 1.0, 0.0, 1.0, np.ones(2), np.empty((3, 4, 3), np.complex64)
+    )
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)

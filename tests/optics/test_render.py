@@ -250,7 +250,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "expose_mosaic", "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (
-            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "soften", "unshare",
+            "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",
             "turned", "weigh", "gathered", "landing", "blur_rim", "open_area", "open_box",
             "openness",
         )),

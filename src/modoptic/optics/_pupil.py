@@ -33,11 +33,12 @@ ComplexArray = npt.NDArray[np.complex64]
 NO_OUTLINE: DoubleArray = np.full(8, 1e3)
 _AREA_LINES = 256
 _GRIDS_KEPT = 256
-_EVEN: FloatArray = np.ones(2, np.float32)
 _RAYS = (20, 28, 40, 56, 80, 112, 160, 226)
 """Numbers of rays along half of the pupil."""
 _WARPED_TO = 0.5
 """Squared tangent to which the polynomial of the distortion is used."""
+_RIM_CELLS = 4.0
+"""Shifts of the pupil up to which it matters that its rim is known to a cell only."""
 _FINE, _FINEST = 0.032, 0.01
 """The pupil is sampled at least so finely, of its radius, for kernels and for `Pupil.mtf`."""
 NODES_NM: DoubleArray = np.array([435.83, 486.13, 546.07, 587.5618, 632.8, 680.0])
@@ -77,6 +78,16 @@ class PupilShape:
         """Of what is open, in units of ``sine`` squared."""
         return _pupil_kernels.open_area(self.box, _AREA_LINES, self.opening)
 
+    @functools.cached_property
+    def ellipse(self) -> DoubleArray:
+        """(2,): half axes, across and outward, of an ellipse like what is open.
+
+        Shifted over itself it loses light at first as the pupil does: by how wide that is across
+        the shift, over its area.
+        """
+        wide, high = self.box[1::2] - self.box[0::2]
+        return 2.0 * self.area / (math.pi * np.array([high, wide]))
+
 
 class _Grid(NamedTuple):
     """The half of a pupil at x >= 0; the other one is its mirror image."""
@@ -84,6 +95,8 @@ class _Grid(NamedTuple):
     opened: FloatArray
     """(w, h): 0..1."""
     area: float
+    rim: float
+    """Share of the area that squares of cells which are open in part lack."""
     paths_um: FloatArray
     """(wavelengths + 1, w, h): path differences, last what 1 um of defocus adds."""
 
@@ -213,8 +226,10 @@ class Pupil(ABC):
         room = 2.0 * self.reach_um(radius_um, inverse_depth) + 12.0 * longest / self.sine
         wanted = float(self.wavelengths_nm.min()) * 1e-3 / (self.sine * room)
         # in steps, so that layers share what does not depend on defocus
+        _, x1, y0, y1 = self.shape(radius_um).box
+        finest *= min(2.0 ** math.ceil(math.log2(max(x1, 0.5 * (y1 - y0)))), 1.0)
         spacing = finest * 2.0 ** (-0.5 * max(math.ceil(2.0 * math.log2(finest / wanted)), 0))
-        grid = self._grid(radius_um, spacing)
+        grid = self._grid(radius_um, spacing, nodes)
         wide, high = grid.opened.shape
         lag = math.ceil(longest * per_um * (count - 1) / (self.sine * spacing)) + 1
         # transforms of real even numbers take two lengths less than those around
@@ -224,7 +239,7 @@ class Pupil(ABC):
         for n, k in enumerate(nodes):
             wavelength = float(self.wavelengths_nm[k]) * 1e-3
             _pupil_kernels.wave(
-                grid.opened, grid.paths_um[k], grid.paths_um[-1], amount, 1.0 / wavelength, wave
+                grid.opened, grid.paths_um[n], grid.paths_um[-1], amount, 1.0 / wavelength, wave
             )
             picture = cast(ComplexArray, fft.fft(wave, axis=1))
             picture = cast(ComplexArray, fft.dct(picture, 1, across + 1, axis=0))
@@ -234,12 +249,12 @@ class Pupil(ABC):
             # beyond its own width the pupil does not overlap itself
             out[n, min(math.floor(high / shift) + 1, count) :] = 0.0
             out[n, :, min(math.floor(2 * wide / shift) + 1, count) :] = 0.0
-            out[n, 0, 0] = 1.0
+            _rim_mended(out[n], shift, grid.rim)
         return out
 
-    def _grid(self, radius_um: float, spacing: float) -> _Grid:
-        """The pupil in points; the last ones are kept."""
-        key = (radius_um, spacing)
+    def _grid(self, radius_um: float, spacing: float, nodes: tuple[int, ...]) -> _Grid:
+        """The pupil in points, with the paths of these wavelengths; the last ones are kept."""
+        key = (radius_um, spacing, *nodes)
         grids: OrderedDict[tuple[float, ...], _Grid] = self.__dict__["_grids"]
         with self.__dict__["_lock"]:
             made = grids.get(key)
@@ -249,32 +264,17 @@ class Pupil(ABC):
             size = math.ceil(x1 / spacing) + 1, math.ceil((y1 - y0) / spacing) + 1
             opened = np.empty(size, np.float32)
             area = _pupil_kernels.amplitude(y0, spacing, shape.opening, opened)
-            paths = np.empty((self.wavelengths_nm.size + 1, *size), np.float32)
-            _pupil_kernels.paths(y0, spacing, shape.opd_um, self._bend(shape), paths)
-            made = _Grid(opened, area, paths)
+            paths = np.empty((len(nodes) + 1, *size), np.float32)
+            opd_um = np.ascontiguousarray(shape.opd_um[list(nodes)])
+            _pupil_kernels.paths(y0, spacing, opd_um, self._bend(shape), paths)
+            squares = np.einsum("ij,ij->i", opened, opened, dtype=np.float64)
+            rim = 1.0 - float(2.0 * squares.sum() - squares[0]) / area
+            made = _Grid(opened, area, rim, paths)
             with self.__dict__["_lock"]:
                 grids[key] = made
                 while len(grids) > _GRIDS_KEPT:
                     grids.popitem(last=False)
         return made
-
-    def thrown(
-        self,
-        radius_um: float,
-        inverse_depth: float,
-        per_um: float,
-        count: int,
-        nodes: tuple[int, ...] | None = None,
-    ) -> ComplexArray:
-        """As `otf` by where rays land, with the diffraction of a round pupil."""
-        nodes = tuple(range(self.wavelengths_nm.size)) if nodes is None else nodes
-        out = np.empty((len(nodes), count, count), np.complex64)
-        # one frequency more than is wanted, for cubic interpolation
-        period, landed = self._landed(radius_um, inverse_depth, per_um, count + 2, nodes, _EVEN)
-        for n, k in enumerate(nodes):
-            cutoff = 1e3 / (float(self.wavelengths_nm[k]) * self.thin.working_f_number)
-            _pupil_kernels.soften(landed[n], float(period), per_um, cutoff, out[n])
-        return out
 
     def geometric(
         self,
@@ -285,7 +285,7 @@ class Pupil(ABC):
         nodes: tuple[int, ...],
         gains: FloatArray,
     ) -> ComplexArray:
-        """As `thrown` without diffraction; light is weighted by where it lands, see `land`."""
+        """As `otf` by where rays land, without diffraction; weighted by that, see `land`."""
         out = np.empty((len(nodes), count, count), np.complex64)
         period, landed = self._landed(radius_um, inverse_depth, per_um, count, nodes, gains)
         for found, target in zip(landed, out, strict=True):
@@ -360,6 +360,26 @@ class Pupil(ABC):
             both = np.abs(self.otf(radius_um, inverse_depth, max(f, 1e-9), 2, finest=_FINEST))
             across[:, i], along[:, i] = both[:, 1, 0], both[:, 0, 1]
         return across, along
+
+
+def _rim_mended(transfer: ComplexArray, shift: float, rim: float) -> None:
+    """Give a transfer function (n, n) what cells open in part take from its lowest frequencies.
+
+    Openness is a mean over the width of a cell across the rim, so that the autocorrelation, which
+    falls in proportion to the shift, has its tip smoothed. Where the rim is shifted by u cells
+    across itself it lacks (1 - u)^3 of what it lacks at 0, which is the share ``rim`` in all; for a
+    round rim shifted by s that is the mean over azimuths, with u = s cos. ``shift`` is one step of
+    frequency in cells.
+    """
+    near = min(math.ceil(_RIM_CELLS / shift), len(transfer))
+    at = shift * np.arange(near)
+    s = np.hypot(at[:, None], at)
+    c = 1.0 / np.maximum(s, 1.0)
+    turn, sine = 0.5 * math.pi - np.arccos(c), np.sqrt(1.0 - c * c)
+    lacks = turn - 3.0 * s * (1.0 - sine) + 1.5 * s**2 * (turn - c * sine)
+    lacks -= s**3 * (2.0 / 3.0 - sine + sine**3 / 3.0)
+    transfer[:near, :near] += (2.0 / math.pi * rim * lacks).astype(np.float32)
+    transfer[0, 0] = 1.0
 
 
 def quick_size(count: int) -> int:
@@ -445,11 +465,12 @@ def warm_pupil() -> Iterator[str]:
     pupil = IdealLens().pupil(LensState(17.5, 2.0, 1.0))
     found = pupil.otf(0.0, 1.0, 0.01, 4)
     yield "optics: wavefront"
-    pupil.thrown(0.0, 1.0, 0.01, 4)
     part = np.zeros((8, 8, 8), np.float32)
     _pupil_kernels.weigh(found, np.ones((3, NODES_NM.size), np.float32), 1.0, part)
-    pupil.geometric(0.0, 1.0, 0.01, 4, (0,), _EVEN)
-    _pupil_kernels.turned(part, part, 0.5, 1.0, 0.0, 1.0, 0.0, np.empty((3, 4, 3), np.complex64))
+    pupil.geometric(0.0, 1.0, 0.01, 4, (0,), part[0, 0])
+    _pupil_kernels.turned(
+        part, part, 0.5, 1.0, 0.0, 1.0, np.ones(2), np.empty((3, 4, 3), np.complex64)
+    )
     flat, line = np.ones((2, 2), np.complex64), np.ones(2, np.complex64)
     _pupil_kernels.gathered(flat, np.ones((2, 2), np.float32), line, line, flat.copy())
     pupil.reach_um(0.0, 1.0)

@@ -461,68 +461,6 @@ def unshare(rays: ComplexArray, period: float, out: ComplexArray) -> None:
 
 
 @_jit
-def soften(
-    rays: ComplexArray, period: float, step: float, cutoff: float, out: ComplexArray
-) -> None:
-    """From where rays land to a transfer function: shares undone, diffraction put on.
-
-    ``rays`` [across, outward] is the transform of `land`; ``period`` its points in a period.
-    ``step`` and ``cutoff`` are the distance of its frequencies and what diffraction cuts off, both
-    in one unit. ``out`` (n, n) is [outward, across].
-
-    With defocus alone the wave's transfer function is the rays' over the part of the pupil that
-    overlaps itself shifted, which is narrower by frequency over cutoff (Stokseth, J. Opt. Soc. Am.
-    59, 1314, 1969): so the rays' is taken at a frequency lower by that.
-    """
-    count = out.shape[0]
-    size = min(rays.shape[0], rays.shape[1])
-    share = np.empty(size, np.float32)
-    for k in range(size):
-        at = math.pi * k / period
-        share[k] = (at / math.sin(at)) ** 2 if k else 1.0
-    # one row and column beyond the axes: even across, outward the conjugate
-    real, imag = (
-        np.empty((size + 1, size + 1), np.float32),
-        np.empty((size + 1, size + 1), np.float32),
-    )
-    for x in range(size + 1):
-        u = abs(x - 1)
-        for y in range(1, size + 1):
-            w = share[u] * share[y - 1]
-            real[x, y], imag[x, y] = w * rays[u, y - 1].real, w * rays[u, y - 1].imag
-        real[x, 0], imag[x, 0] = real[x, 2], -imag[x, 2]
-    for i in range(count):
-        for j in range(count):
-            # what lies beyond the circle is in no direction asked for
-            s = math.sqrt(float(i * i + j * j)) * step / cutoff
-            if s >= 1.0 or i * i + j * j > count * count:
-                out[i, j] = np.complex64(0.0)
-                continue
-            u, v = j * (1.0 - s), i * (1.0 - s)
-            ju, iv = int(u), int(v)
-            w0, w1, w2, w3 = _cubic(np.float32(v - iv))
-            across = _cubic(np.float32(u - ju))
-            re = im = np.float32(0.0)
-            for a in range(4):
-                x = ju + a
-                w = across[a]
-                re += w * (
-                    w0 * real[x, iv]
-                    + w1 * real[x, iv + 1]
-                    + w2 * real[x, iv + 2]
-                    + w3 * real[x, iv + 3]
-                )
-                im += w * (
-                    w0 * imag[x, iv]
-                    + w1 * imag[x, iv + 1]
-                    + w2 * imag[x, iv + 2]
-                    + w3 * imag[x, iv + 3]
-                )
-            soft = 2.0 / math.pi * (math.acos(s) - s * math.sqrt(1.0 - s * s))
-            out[i, j] = np.complex64(complex(re * soft, im * soft))
-
-
-@_jit
 def weigh(waves: ComplexArray, weights: FloatArray, part: float, out: FloatArray) -> None:
     """Add ``part`` of the transfer functions (n, m, m), weighted (3, n), to what `turned` takes.
 
@@ -540,15 +478,20 @@ def weigh(waves: ComplexArray, weights: FloatArray, part: float, out: FloatArray
 @_jit
 def turned(
     near: FloatArray, far: FloatArray, part: float, ratio: float, x: float, y: float,
-    cutoff: float, out: ComplexArray,
+    cutoff: DoubleArray, out: ComplexArray,
 ) -> None:  # fmt: skip
     """Transfer functions along the sensor's axes from two along the radius.
 
     ``near`` and ``far`` (m, m, 8) [outward + 1, across + 1] hold real and imaginary parts of three
     channels side by side; their frequencies are 1 / ``ratio`` of those of ``out``, (3, n,
     n // 2 + 1), rows as a transform has them. ``part`` of the second is mixed in; (x, y) is the
-    unit vector outward in the sensor's axes. Where ``cutoff`` is not 0 it is the frequency of
-    ``out`` at which diffraction ends, which is put on rays as `soften` does.
+    unit vector outward in the sensor's axes.
+
+    Where ``cutoff`` is not 0, the frequencies of ``out``, across and outward, at which the
+    diffraction of an elliptical pupil ends, that is put on what rays make. With defocus alone the
+    wave's transfer function is the rays' over the part of the pupil that overlaps itself shifted,
+    which is narrower by frequency over cutoff (Stokseth, J. Opt. Soc. Am. 59, 1314, 1969): so the
+    rays' is taken at a frequency lower by that.
     """
     size = out.shape[1]
     mixed = np.empty_like(near)
@@ -557,19 +500,21 @@ def turned(
     p = np.float32(part)
     for k in range(one.size):
         both[k] = one[k] + p * (two[k] - one[k])
+    diffracted = cutoff[0] > 0.0
+    per_u, per_v = 1.0 / max(cutoff[0], 1e-9), 1.0 / max(cutoff[1], 1e-9)
     for i in range(size):
         fy = float(i if 2 * i < size else i - size)
         for j in range(size // 2 + 1):
+            v, u = j * x + fy * y, fy * x - j * y
             scale, soft = ratio, 1.0
-            if cutoff > 0.0:
-                s = math.sqrt(j * j + fy * fy) / cutoff
+            if diffracted:
+                s = math.sqrt((u * per_u) ** 2 + (v * per_v) ** 2)
                 if s >= 1.0:
                     out[:, i, j] = np.complex64(0.0)
                     continue
                 scale *= 1.0 - s
                 soft = 2.0 / math.pi * (math.acos(s) - s * math.sqrt(1.0 - s * s))
-            v = (j * x + fy * y) * scale
-            u = abs(fy * x - j * y) * scale
+            v, u = v * scale, abs(u) * scale
             sign = np.float32(1.0 if v >= 0.0 else -1.0)
             v = abs(v)
             iv, iu = int(v), int(u)

@@ -36,13 +36,16 @@ _CLOSER_RAYS = 2.5
 _KERNELS_KEPT = 192
 _LIKE = 1.08
 """Blur discs whose diameters differ by less have one shape, where rays make it."""
+_LIKE_FROM = 8.0
+"""Waves of defocus from which on that holds where waves make it."""
 _COUNTS = tuple(round(8.0 * 2.0 ** (k / 2)) for k in range(20))
 """Of the frequencies to which such shapes are computed."""
-_WAVES = (7.0, 9.0)
-"""Defocus between which the spread changes from waves to rays."""
+_WAVES, _BEYOND = (7.0, 9.0), 1.5
+"""Defocus between which the spread changes from waves to rays: so many waves beyond so many times
+the one that throws rays as far as aberrations do."""
 _WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.14
-"""The same for samples so coarse that they tell no more than this share of the frequencies that
-diffraction lets pass: there the two agree sooner."""
+"""The same, anywhere, for samples so coarse that they tell no more than this share of the
+frequencies that diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _COARSE = 0.1
@@ -155,51 +158,101 @@ class Spread:
         return reach + 2.2 * self.pupil.thin.working_f_number
 
     def spectrum(
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
+        sample_um: float,
+    ) -> ComplexArray:  # fmt: skip
+        """Transfer function of the lens in each channel, (3, size, size // 2 + 1), at a place.
+
+        By waves, and by rays for samples ``sample_um`` apart that cannot tell them from waves.
+        """
+        waves = self.pupil.waves(inverse_depth)
+        first, last = self.fade(place_um, sample_um)
+        rays = min(max((waves - first) / (last - first), 0.0), 1.0)
+        where = place_um, inverse_depth, step_um, size
+        if rays == 0.0:
+            return self.by_waves(*where)
+        thrown = self.by_rays(*where)
+        if rays < 1.0:
+            found = self.by_waves(*where)
+            thrown += np.float32(1.0 - rays) * (found - thrown)
+        return thrown
+
+    def fade(self, place_um: tuple[float, float], sample_um: float) -> tuple[float, float]:
+        """Waves of defocus between which the spread at a place changes from waves to rays.
+
+        For samples ``sample_um`` apart.
+        """
+        working = self.pupil.thin.working_f_number
+        if 0.5 / sample_um * 0.55 * working <= _COARSE_TO:
+            return _WAVES_COARSE
+        nodes, part = self._between(place_um)
+        near, far = (self.pupil.reach_um(r, self.pupil.thin.inverse_focus) for r in nodes)
+        # a wave of defocus throws rays 4 lambda N far
+        beyond = _BEYOND * (near + part * (far - near)) / (4.0 * 0.55 * working)
+        return _WAVES[0] + beyond, _WAVES[1] + beyond
+
+    def by_waves(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
     ) -> ComplexArray:
-        """Transfer function of the lens in each channel, (3, size, size // 2 + 1), at a place."""
-        waves = self.pupil.waves(inverse_depth)
-        share = 0.5 / step_um * 0.55 * self.pupil.thin.working_f_number
-        first, last = _WAVES if share > _COARSE_TO else _WAVES_COARSE
-        rays = min(max((waves - first) / (last - first), 0.0), 1.0)
-        out = np.empty((3, size, size // 2 + 1), np.complex64)
-        if rays < 1.0:
-            self._turn(place_um, self._waves, (inverse_depth, step_um, size), _CLOSER, 0.0, out)
-        if rays == 0.0:
-            return out
-        # a disc of another size is the same at frequencies that are lower by as much
+        """`spectrum` by waves in the pupil."""
+        none = np.zeros(2)
+        if self.pupil.waves(inverse_depth) > _LIKE_FROM:
+            how, ratio = self._shaped(inverse_depth, size * step_um, size)
+            return self._turn(place_um, self._bent, how, ratio, (none, none), size)
+        how = inverse_depth, step_um, size
+        return self._turn(place_um, self._waves, how, _CLOSER, (none, none), size)
+
+    def by_rays(
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
+    ) -> ComplexArray:
+        """`spectrum` by where rays land, with the diffraction of an ellipse like the pupil."""
+        how, ratio = self._shaped(inverse_depth, size * step_um, size)
+        per_width = 2.0 * self.pupil.sine * size * step_um / 0.55
+        near, far = (per_width * self.pupil.shape(r).ellipse for r in self._between(place_um)[0])
+        return self._turn(place_um, self._thrown, how, ratio, (near, far), size)
+
+    def _shaped(
+        self, inverse_depth: float, wide_um: float, size: int
+    ) -> tuple[tuple[int, float, int], float]:
+        """What has the shape of a blur disc in a window: its steps of `_LIKE`, 1 over um of its
+        frequencies, their count; and how many of them fit into one of the window.
+
+        A disc of another size is the same at frequencies that are lower by as much.
+        """
         blur = self.pupil.blur_um(inverse_depth)
         steps = round(math.log(blur, _LIKE))
         steps = steps if inverse_depth > self.pupil.thin.inverse_focus else -steps
         if steps not in self._per_um:
             self._per_um[steps] = 1.0 / (2.0 * _CLOSER_RAYS * self._widest(steps))
         per_um = self._per_um[steps]
-        cutoff = size * step_um / (0.55 * self.pupil.thin.working_f_number)
-        ratio = blur / (_LIKE ** abs(steps) * size * step_um * per_um)
+        ratio = blur / (_LIKE ** abs(steps) * wide_um * per_um)
         wanted = math.ceil(math.sqrt(0.5) * size * ratio) + 3
-        count = next(n for n in _COUNTS if n >= wanted)
-        if rays == 1.0:
-            self._turn(place_um, self._thrown, (steps, per_um, count), ratio, cutoff, out)
-            return out
-        thrown = np.empty_like(out)
-        self._turn(place_um, self._thrown, (steps, per_um, count), ratio, cutoff, thrown)
-        out += np.float32(rays) * (thrown - out)
-        return out
+        return (steps, per_um, next(n for n in _COUNTS if n >= wanted)), ratio
+
+    def _between(self, place_um: tuple[float, float]) -> tuple[tuple[float, float], float]:
+        """Radii of the nodes around a place, and how far it is from the first towards the other."""
+        at = math.hypot(*place_um) / _NODE_UM
+        node = int(at)
+        return (_NODE_UM * node, _NODE_UM * (node + 1)), at - node
 
     def _turn(
         self, place_um: tuple[float, float], of: Callable[..., FloatArray],
-        how: tuple[float, float, int], ratio: float, cutoff: float, out: ComplexArray,
-    ) -> None:  # fmt: skip
+        how: tuple[float, float, int], ratio: float, cutoffs: tuple[DoubleArray, DoubleArray],
+        size: int,
+    ) -> ComplexArray:  # fmt: skip
         """What is computed along the radius, ``of(radius_um, *how)``, turned to a place."""
         radius = math.hypot(*place_um)
-        node = int(radius / _NODE_UM)
         x, y = (v / radius for v in place_um) if radius else (0.0, 1.0)
+        nodes, part = self._between(place_um)
         made: list[FloatArray] = []
-        for r in (_NODE_UM * node, _NODE_UM * (node + 1)):
+        for r in nodes:
             with self._lock:
                 once = self._along.setdefault((of.__name__, r, *how), _Once())
             made.append(once.made(lambda r=r: of(r, *how)))
-        _pupil_kernels.turned(*made, radius / _NODE_UM - node, ratio, x, y, cutoff, out)
+        cutoff = cutoffs[0] + part * (cutoffs[1] - cutoffs[0])
+        out = np.empty((3, size, size // 2 + 1), np.complex64)
+        _pupil_kernels.turned(*made, part, ratio, x, y, cutoff, out)
+        return out
 
     def _waves(
         self, radius_um: float, inverse_depth: float, step_um: float, size: int
@@ -227,6 +280,11 @@ class Spread:
         """The same by rays, for a depth of `_like`."""
         args = radius_um, self._like(steps), per_um, count, self._nodes[1], _undone()
         return _weighed(self.pupil.geometric(*args), self._weights[1])
+
+    def _bent(self, radius_um: float, steps: int, per_um: float, count: int) -> FloatArray:
+        """The same by waves."""
+        args = radius_um, self._like(steps), per_um, count, self._nodes[1]
+        return _weighed(self.pupil.otf(*args), self._weights[1])
 
     def kernels(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
@@ -280,7 +338,8 @@ class Spread:
         working = self.pupil.thin.working_f_number
         if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
             return np.ones((len(kinds), 1, 1), np.float32)
-        lens = self.spectrum(place_um, inverse_depth, step_um, size)
+        sample_um = binning.side * binning.pitch_um
+        lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
         for spectrum, kind in zip(spectra, kinds, strict=True):

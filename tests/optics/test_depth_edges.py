@@ -168,16 +168,16 @@ def test_other_seeds_differ_by_chance_alone_and_the_same_gives_the_same() -> Non
 
 
 CROPS: list[tuple[str, str, tuple[int, int], float, float, float]] = [
-    # bar: 40 dB in all, 34 dB within one blur of an edge, halo of 2 %
-    ("card before the wall", "middle", (310, 230), 40.0, 34.0, 0.02),
-    ("lamp shade behind the plant", "far", (490, 190), 40.0, 34.0, 0.02),
-    ("plant before the wall", "far", (620, 110), 40.0, 34.0, 0.02),
-    ("sprig before the shelf", "near", (150, 80), 40.0, 34.0, 0.08),
-    # short of it, as measured: blurred things before others that are blurred as well
-    ("sprig before the shelf", "middle", (150, 80), 35.0, 34.0, 0.11),
-    ("card before the wall", "near", (310, 230), 34.0, 32.0, 0.10),
-    ("oranges on the table", "middle", (440, 390), 34.0, 28.0, 0.18),
-    ("lamp shade behind the plant", "middle", (490, 190), 26.0, 22.5, 0.90),
+    # bar: 40 dB in all, 34 dB within one blur of an edge; 2 % of halo, which is not met everywhere
+    ("card before the wall", "middle", (310, 230), 42.0, 48.0, 0.02),
+    ("lamp shade behind the plant", "far", (490, 190), 40.0, 37.0, 0.02),
+    ("plant before the wall", "far", (620, 110), 43.0, 41.0, 0.02),
+    ("sprig before the shelf", "near", (150, 80), 40.0, 40.0, 0.05),
+    # blurred things before others that are blurred as well
+    ("sprig before the shelf", "middle", (150, 80), 39.0, 39.0, 0.05),
+    ("card before the wall", "near", (310, 230), 38.0, 36.0, 0.05),
+    ("oranges on the table", "middle", (440, 390), 39.0, 34.0, 0.09),
+    ("lamp shade behind the plant", "middle", (490, 190), 38.0, 36.0, 0.08),
 ]
 
 

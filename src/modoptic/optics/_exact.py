@@ -720,7 +720,7 @@ class ExactView:
         for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
             beside |= (at < axis[0] - room) | (at > axis[-1] + room)
         seen = np.flatnonzero(~beside)
-        found: list[list[_Stamp]] = [[] for _ in seen]
+        found: list[_Stamp | None] = [None] * seen.size
 
         def work(first: int, end: int) -> None:
             for n in range(first, end):
@@ -728,11 +728,11 @@ class ExactView:
 
         if seen.size:
             run_bands(work, seen.size, 1, done=lambda made: progress(made / seen.size))
-        return [stamp for stamps in found for stamp in stamps]
+        return [stamp for stamp in found if stamp is not None]
 
     def _stamp(
         self, bulbs: Bulbs, n: int, place: DoubleArray, front: Sequence[_Source]
-    ) -> list[_Stamp]:
+    ) -> _Stamp | None:
         lamps, thin, step_um = bulbs.lamps, self.thin, self._step_um
         x0, y0, step = self._lattice.origin(0)
         away = float(lamps.position_m[n, 2] - thin.image_distance_m)
@@ -747,7 +747,7 @@ class ExactView:
         span += 2 * (math.ceil(radius / step) + tail)
         height, width = self.grid.y_um.size, self.grid.x_um.size
         if not (-span < row < height + span and -span < column < width + span):
-            return []
+            return None
         every = [Kind(k.channel, k.x_um - off_x_um, k.y_um - off_y_um) for k in self._kinds]
         kinds = tuple(dict.fromkeys(every))
         kernels = self.spread.kernels_at(
@@ -768,15 +768,16 @@ class ExactView:
         stamp = _Stamp(row - reach, column - reach, values)
         blur = thin.iris_m * (1.0 / away - thin.inverse_focus)
         if abs(blur) < _LAMP_BLUR * step:
-            return [stamp]
+            return stamp
         # within the blur disc each sample gets its light through one place of the iris
         at = np.arange(-reach, reach + 1)
         inside = np.hypot(at[:, None], at) <= drawn
         passed = self._passed(front, place, radius, blur, stamp)
-        return [
-            stamp._replace(values=values * ~inside),
-            stamp._replace(values=values * passed * inside, passed=True),
-        ]
+        # what is beyond it comes through all that is open
+        drawn_light = max(float(values[:, inside].sum()), 1e-30)
+        share = float((values * passed)[:, inside].sum()) / drawn_light
+        values *= np.where(inside, passed, np.float32(share))
+        return stamp._replace(passed=True)
 
     def _passed(
         self, front: Sequence[_Source], place: DoubleArray, radius: float, blur: float,

@@ -1,0 +1,107 @@
+"""Parts of the iris: what hides what is behind it, and how sharply a lamp is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.optics.test_depth_edges import LENS, RESPONSE, WHITE, grid, level, sheet
+
+from modoptic.bench.twin_edges import twin_light
+from modoptic.optics import IdealLens, LensState, LightRenderer, SampleGrid, reference_light
+from modoptic.optics._iris import RINGS, Left, masks, mixed, squares
+from modoptic.scenes import Lamps, Scene
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@pytest.mark.parametrize("radius", [0.0, 3.0, -11.5])
+def test_parts_share_every_tap_and_a_large_disc_evenly(radius: float) -> None:
+    found = masks(14, radius, 0.7, RINGS)
+    assert found.shape == (19, 29, 29)
+    assert found.sum(axis=0) == pytest.approx(1.0, abs=1e-6)
+    at = np.arange(-14, 15)
+    disc = np.hypot(at[:, None], at) <= abs(radius)
+    shares = (found * disc).sum(axis=(1, 2)) / disc.sum()
+    assert shares == pytest.approx(1 / 19, rel=0.3)
+    if radius < 0.0:
+        # the disc of what is beyond the focus is upside down
+        assert found[:, ::-1, ::-1] == pytest.approx(masks(14, -radius, 0.7, RINGS), abs=1e-6)
+
+
+def test_squares_hold_all_of_a_kernel_and_little_more() -> None:
+    kernels = np.zeros((2, 3, 9, 9), np.float32)
+    kernels[0, 1, 1:4, 2:6] = 1.0
+    kernels[1, 0, 4, 4] = 1.0
+    for kernel, (reach, row, column) in zip(kernels, squares(kernels), strict=True):
+        rest = kernel.copy()
+        rows, columns = (slice(4 + v - reach, 5 + v + reach) for v in (row, column))
+        rest[:, rows, columns] = 0.0
+        assert not rest.any()
+    assert squares(kernels)[:, 0].tolist() == [2, 0]
+
+
+def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
+    cover = np.zeros((20, 30), np.float32)
+    cover[:, 15:] = 1.0
+    found = mixed(cover, 3)
+    assert found.shape == (14, 24)
+    # an edge between columns 14 and 15, 11 and 12 of the result
+    assert np.flatnonzero(found[0]).tolist() == list(range(9, 16))
+
+
+def test_parts_that_let_the_same_pass_are_one_again() -> None:
+    left = Left((4, 6))
+    kernel = np.ones((1, 3, 29, 29), np.float32) / 29**2
+    left.cut(kernel, masks(14, 10.0, 0.7, RINGS)[:, None])
+    left.part(np.ones((2, 3), np.bool_), (1, 2))
+    assert left.whole == pytest.approx(1.0, abs=1e-6)
+    assert left.within((0, 0), (4, 6)) == (slice(1, 3), slice(2, 5))
+    left.parts[:, 1, 2] *= 0.25
+    left.parts[:9, 2, 4] = 0.0
+    left.gather()
+    assert left.alike[1, 2] == pytest.approx(0.25, abs=1e-6) and not left.parts[:, 1, 2].any()
+    assert left.alike[2, 4] == 0.0 and left.parts[9:, 2, 4].all()
+    assert left.most(slice(2, 3), slice(4, 5)) == pytest.approx(float(left.parts[:, 2, 4].sum()))
+
+
+def test_a_blurred_card_hides_a_blurred_one_right_behind_it() -> None:
+    card, behind = sheet(0.6, 0.0, half=0.02), sheet(0.6001, 1.0, half=0.02)
+    samples = grid(96, 24.0)
+    light = twin_light(Scene("a", "a", (behind, card)), RESPONSE, LENS, samples)
+    # as if through unrelated parts of the iris, a quarter of the light would be left
+    assert light.max() < 0.08 * level(LENS) * 16.0
+
+
+def _lamp_and_card(lamp_z: float, card_z: float) -> Scene:
+    lamp = Lamps(
+        "lamp", np.array([[0.004, 0.003, lamp_z]]), np.array([2.5e-3]), 300.0 * WHITE[None]
+    )
+    return Scene("a", "a", (sheet(6.0, 0.02), lamp, sheet(card_z, 0.05, half=0.05, x=0.05)))
+
+
+@pytest.mark.parametrize(("lamp_z", "card_z"), [(3.0, 0.6), (4.0, 2.0), (0.5, 0.42)])
+def test_a_lamp_is_cut_as_sharply_as_rays_cut_it(lamp_z: float, card_z: float) -> None:
+    lens = LensState(17.5, 1.4, 1.0)
+    samples = grid(160, 3.0)
+    scene = _lamp_and_card(lamp_z, card_z)
+    wanted = reference_light(scene, RESPONSE, lens, samples, rays=256)
+    found = LightRenderer(scene, RESPONSE, IdealLens()).light(lens, samples)
+    bright = wanted > 0.5 * wanted.max()
+    assert 0.005 < bright.mean() < 0.8
+    # half of the disc is left, and its edge lies where rays have it
+    assert found.sum() / wanted.sum() == pytest.approx(1.0, abs=0.04)
+    edge = np.abs(found - wanted) > 0.25 * wanted.max()
+    assert edge.mean() < 0.02
+
+
+def test_a_lamp_in_a_coarse_sample_is_that_of_the_fine_ones() -> None:
+    lens = LensState(17.5, 1.4, 1.0)
+    at = (np.arange(320) - 159.5) * 1.5
+    fine = SampleGrid(at, at, 1.5, 2.25, ("GG", "GG"))
+    coarse = SampleGrid(*(at.reshape(-1, 4).mean(axis=1),) * 2, 6.0, 36.0, ("GG", "GG"), 1, 3)
+    scene = _lamp_and_card(3.0, 0.6)
+    renderer = LightRenderer(scene, RESPONSE, IdealLens())
+    wanted = renderer.light(lens, fine).reshape(80, 4, 80, 4).sum(axis=(1, 3))
+    found = renderer.light(lens, coarse)
+    assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.01 * wanted.max()

@@ -78,6 +78,20 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     black_level: float = 0.0
     """Mean dark level at 12 bit and base gain, in DN."""
 
+    def shading_at(self, f_number: float, focus_distance_m: float) -> Shading | None:
+        """What was measured nearest to this iris and focus; None where they or it are not known.
+
+        0 is an iris or a distance that is not known.
+        """
+        if not self.shading or f_number == 0 or focus_distance_m == 0:
+            return None
+
+        def away(s: Shading) -> float:
+            apart = abs(1 / s.focus_distance_m - 1 / focus_distance_m)
+            return abs(math.log2(s.f_number / f_number)) + 0.3 * apart
+
+        return min(self.shading, key=away)
+
     def digest(self) -> str:
         """First 32 hex digits of the SHA-256 of the MessagePack form."""
         return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:32]

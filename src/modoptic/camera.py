@@ -25,7 +25,7 @@ from modoptic.devices import DeviceProcess, start_device
 from modoptic.errors import CaptureError, DetachedError, SettingError
 from modoptic.frame import Frame, FrameMeta, Readout, Settings
 from modoptic.host import AutoExposure, FrameStats, Manual, Metering
-from modoptic.isp import Develop, FinderStats, auto_white, statistics
+from modoptic.isp import Develop, FinderStats, auto_white, even_colors, statistics
 from modoptic.isp import develop as develop_frame
 from modoptic.laserlink import HostEnd, Manifest, StillBuffer
 from modoptic.photo import write_jpeg
@@ -371,7 +371,8 @@ class Camera:
             )
             light = FrameStats.of(stats)
             meter.meter(Metering(light.level, light.highlight, light.clipped, in_force))
-            neutral = auto_white(stats, self.calibration)
+            zones = even_colors(stats.zones, self.calibration, in_force)
+            neutral = auto_white(zones, self.calibration)
             if by_hand or abs(meter.wanted - before) < METER_SETTLED_STOPS:
                 break
         return still, neutral

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modoptic import isp
-from modoptic.calibration import Calibration, ColorCalibration
+from modoptic.calibration import Calibration, ColorCalibration, Shading
 from modoptic.errors import SettingError
-from modoptic.frame import FrameMeta
+from modoptic.frame import FrameMeta, Settings
 from modoptic.isp import _color
 
 CANON = ((0.6461, -0.1164, -0.0857), (-0.3825, 1.1597, 0.2534), (-0.0416, 0.154, 0.6039))
@@ -113,6 +114,28 @@ def test_auto_white_finds_the_light_of_a_grey_world() -> None:
     things[:4, :4] = (0.5, 0.05, 0.02)  # a red thing does not pull it
     found = isp.auto_white((things * light).astype(np.float32), known)
     assert isp.kelvin_from_neutral(known, found)[0] == pytest.approx(4000, rel=0.05)
+
+
+def test_a_flat_grey_is_balanced_as_in_the_middle_though_corners_are_tinted() -> None:
+    shading = Shading(
+        f_number=1.4, focus_distance_m=2.0, coefficients=(-0.9, 0.2, 0.0), red=(-1.05, 0.2, 0.0),
+        blue=(-0.85, 0.2, 0.0),
+    )  # fmt: skip
+    known = msgspec.structs.replace(calibration(), shading=(shading,))
+    settings = Settings(readout="bin4", f_number=1.4, focus_distance_m=2.0)
+    grey = np.array(isp.neutral_from_kelvin(known, 5000))
+    y, x = np.meshgrid((np.arange(24) - 11.5) / 12, (np.arange(32) - 15.5) / 16, indexing="ij")
+    q = ((3 * y) ** 2 + (4 * x) ** 2)[..., None] / 25
+    k = np.array(shading.colors).T
+    zones = np.asarray(0.4 * grey * (1.0 + q * (k[0] + q * (k[1] + q * k[2]))), np.float32)
+    even = isp.even_colors(zones, known, settings)
+    assert even[..., 1] == pytest.approx(zones[..., 1], rel=1e-6)
+    assert even / even[..., 1:2] == pytest.approx(np.broadcast_to(grey, even.shape), rel=1e-5)
+    plain, mended = (np.array(isp.auto_white(z, known)) for z in (zones, even))
+    assert np.abs(mended / grey - 1.0).max() < 0.01 < np.abs(plain / grey - 1.0).max()
+    # of an iris that nobody knows nothing is mended
+    unknown = msgspec.structs.replace(settings, f_number=0.0)
+    assert isp.even_colors(zones, known, unknown) is zones
 
 
 def test_auto_white_of_the_dark_is_some_light() -> None:

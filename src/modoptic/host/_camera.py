@@ -166,7 +166,7 @@ class Camera:
         if self.autofocus is not None:
             return  # a sweep compares frames of one exposure
         self.exposure.meter(metering)
-        self.white.meter(zones)
+        self.white.meter(zones, metering.settings)
         self._expose()
 
     def sharpness(self, focus_distance_m: float, contrast: float, now_s: float) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modoptic.calibration import Calibration
-from modoptic.isp import auto_white, kelvin_from_neutral, neutral_from_kelvin
+from modoptic.frame import Settings
+from modoptic.isp import auto_white, even_colors, kelvin_from_neutral, neutral_from_kelvin
 
 Neutral = tuple[float, float, float]
 """Camera RGB of grey, green 1."""
@@ -45,12 +46,17 @@ class AutoWhiteBalance:
     def neutral(self) -> Neutral:
         return self._neutral
 
-    def meter(self, zones: npt.NDArray[np.float32]) -> None:
-        """Learn from the mean camera RGB of a frame's zones, shape ``(rows, columns, 3)``, 0..1."""
+    def meter(self, zones: npt.NDArray[np.float32], settings: Settings | None = None) -> None:
+        """Learn from the mean camera RGB of a frame's zones, shape ``(rows, columns, 3)``, 0..1.
+
+        With the ``settings`` of the frame, what the lens makes of colours is evened out.
+        """
         due = self._frames % _LOOK_EVERY == 0
         self._frames += 1
         if not due:
             return
+        if settings is not None:
+            zones = even_colors(zones, self._calibration, settings)
         found = auto_white(zones, self._calibration)
         kelvin, tint = kelvin_from_neutral(self._calibration, found)
         kelvin = min(max(kelvin, KELVIN_LIMITS[0]), KELVIN_LIMITS[1])

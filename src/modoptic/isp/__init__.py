@@ -7,6 +7,7 @@ A still goes `Frame` -> `develop` -> uint8 sRGB, in bands, while its rows arrive
 from modoptic.isp._color import (
     auto_white,
     camera_to_srgb,
+    even_colors,
     kelvin_from_neutral,
     neutral_from_kelvin,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "demosaic",
     "develop",
     "develop_to",
+    "even_colors",
     "halved",
     "kelvin_from_neutral",
     "loupe",

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from modoptic.calibration import Calibration
 from modoptic.errors import SettingError
-from modoptic.frame import FrameMeta
+from modoptic.frame import FrameMeta, Settings
 
 __all__ = [
     "auto_white",
     "camera_to_srgb",
+    "even_colors",
     "kelvin_from_neutral",
     "neutral_from_kelvin",
     "xy_from_kelvin",
@@ -250,6 +251,24 @@ class Zoned(Protocol):
     """Anything with mean camera RGB of zones, as `modoptic.isp.FinderStats`."""
 
     zones: npt.NDArray[np.float32]
+
+
+def even_colors(
+    zones: npt.NDArray[np.float32], calibration: Calibration, settings: Settings
+) -> npt.NDArray[np.float32]:
+    """Zones (rows, columns, 3) of a whole frame as if the lens had given each the same colour.
+
+    How bright they are stays: what is dark or clipped remains so.
+    """
+    shading = calibration.shading_at(settings.f_number, settings.focus_distance_m)
+    if shading is None:
+        return zones
+    y, x = (np.abs((np.arange(n) + 0.5) / n * 2.0 - 1.0) for n in zones.shape[:2])
+    # of a frame of 4:3, whose corner is at 1
+    q = np.add.outer((0.6 * y) ** 2, (0.8 * x) ** 2)[..., None]
+    k = np.array(shading.colors).T
+    fall = np.maximum(1.0 + q * (k[0] + q * (k[1] + q * k[2])), 1e-3)
+    return np.asarray(zones * (fall[..., 1:2] / fall), np.float32)
 
 
 def auto_white(

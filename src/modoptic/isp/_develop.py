@@ -18,7 +18,12 @@ from modoptic.calibration import Calibration
 from modoptic.errors import SettingError
 from modoptic.frame import Frame, FrameMeta
 from modoptic.isp import _denoise, _kernel, _quads
-from modoptic.isp._color import auto_white, camera_to_srgb, neutral_from_kelvin
+from modoptic.isp._color import (
+    auto_white,
+    camera_to_srgb,
+    even_colors,
+    neutral_from_kelvin,
+)
 from modoptic.isp._tone import Tone, saturation_matrix, tone_curve
 from modoptic.quad import BAYER, MARGIN, check_size, is_quad, mend, remosaic_rows, rows_needed
 
@@ -220,7 +225,10 @@ def white_balance(
         wish = meta.as_shot_neutral
     if isinstance(wish, str):
         frame.wait_rows(frame.height)
-        return auto_white(zone_means(frame), colors)
+        zones = zone_means(frame)
+        if calibration is not None and meta.settings.region is None:
+            zones = even_colors(zones, calibration, meta.settings)
+        return auto_white(zones, colors)
     if isinstance(wish, (int, float, np.integer, np.floating)):
         return neutral_from_kelvin(colors, float(wish), params.tint)
     red, green, blue = wish
@@ -231,17 +239,11 @@ def white_balance(
 
 def _shade(meta: FrameMeta, calibration: Calibration | None) -> npt.NDArray[np.float32]:
     """Fall-off of each colour, measured nearest to the iris and focus; zeros where unknown."""
-    if calibration is None or not calibration.shading or meta.settings.region is not None:
+    if calibration is None or meta.settings.region is not None:
         return NO_SHADE
-    f_number, distance = meta.settings.f_number, meta.settings.focus_distance_m
-    if f_number == 0 or distance == 0:  # not known
-        return NO_SHADE
-
-    def away(k: float, d: float) -> float:
-        return abs(math.log2(k / f_number)) + 0.3 * abs(1 / d - 1 / distance)
-
-    nearest = min(calibration.shading, key=lambda s: away(s.f_number, s.focus_distance_m))
-    return np.array(nearest.colors, np.float32)
+    settings = meta.settings
+    found = calibration.shading_at(settings.f_number, settings.focus_distance_m)
+    return NO_SHADE if found is None else np.array(found.colors, np.float32)
 
 
 @dataclass(frozen=True)

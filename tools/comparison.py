@@ -386,7 +386,8 @@ def _passing(taking: Taking, scene: Scene, region: tuple[int, int, int, int]) ->
 
 def _looks(pupil: Any, x: float, y: float) -> tuple[float, float]:
     """The direction that a place on the sensor sees."""
-    k1, k2, k3 = pupil.warp
+    scale, k1, k2, k3 = pupil.warp
+    x, y = x * scale, y * scale
     q = x * x + y * y
     factor = 1.0 + q * (k1 + q * (k2 + q * k3))
     return x * factor, y * factor

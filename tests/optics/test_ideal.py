@@ -122,7 +122,7 @@ def test_a_lamp_keeps_its_light(lens: Lens, focus_m: float, at: tuple[float, flo
     state = LensState(17.5, 1.4, focus_m)
     pupil = lens.pupil(state)
     v = pupil.thin.image_distance_m
-    places = grid(640, *(pupil.seen(np.array(at) / (3.0 - v)) * v * 1e6))
+    places = grid(640, *(pupil.seen(np.array(at) / (3.0 - v), 1.0 / (3.0 - v)) * v * 1e6))
     light = LightRenderer(Scene("lamp", "One lamp", (lamp,)), RESPONSE, lens).light(state, places)
     per_sr = RESPONSE.electrons(WAVELENGTHS_NM, radiance)[1]
     # the image's area times radiance, with what shading took where it fell given back; the area of
@@ -149,7 +149,7 @@ def test_blur_moves_light_and_keeps_it(
         params=(0.005, 0.005, 0.3, 0.3, 0.3),
     )  # fmt: skip
     corners = np.array([(x + 0.005 * i, y + 0.005 * j) for i, j in _AROUND]) / (1.0 - v)
-    corners = pupil.seen(corners) * v
+    corners = pupil.seen(corners, 1.0 / (1.0 - v)) * v
     places = grid(640, *(corners.mean(axis=0) * 1e6))
     light = LightRenderer(Scene("card", "Card", (card,)), RESPONSE, lens).light(state, places)
     # the image's area times radiance, with what shading took where it fell given back
@@ -157,11 +157,15 @@ def test_blur_moves_light_and_keeps_it(
     image = 0.5 * float(np.sum(cx * np.roll(cy, -1) - cy * np.roll(cx, -1)))
     expected = 0.9 * RESPONSE.electrons(WAVELENGTHS_NM, white)[1] * image
     unshaded = (light / shade(pupil, places)).sum()
-    # a square of the sensor has its own kernels. What aberrations throw aside jumps between
-    # squares, so that light gains or loses where an image lies on several: in the middle on four
+    # a square of the sensor has its own kernels. What aberrations throw aside in another way than
+    # green light at 550 nm, and what kernels are cut off by, jumps between squares: in the middle
+    # the image lies on four, off it on two
     within = 2e-4 if focus_m == 0.5 else 1e-4
     if lens is TRACED:
-        within = {380.0: 2e-4, 5700.0: 3e-3, 0.0: 1.2e-2}[place_um[0]]
+        sharper, softer = {
+            380.0: (1e-4, 2e-4), 5700.0: (3e-4, 2e-3), 0.0: (6e-4, 7e-3)
+        }[place_um[0]]  # fmt: skip
+        within = softer if focus_m == 0.5 else sharper
     assert unshaded == pytest.approx(expected, rel=within)
 
 

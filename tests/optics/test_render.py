@@ -251,8 +251,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",
-            "turned", "weigh", "gathered", "landing", "blur_rim", "open_area", "open_box",
-            "openness",
+            "turned", "weigh", "gathered", "landing", "landing_middle", "blur_rim", "open_area",
+            "open_box", "openness",
         )),
         *(getattr(_tail_kernels, name) for name in (
             "split_image", "slide_split", "block_means", "convolve_pairs",

@@ -382,12 +382,13 @@ class ExactView:
                 self._sources.append([])
                 continue
             raster = rasters[n] if rasters else None
-            cached = raster.at(lens_m, self.pupil.warp) if isinstance(raster, Cached) else None
+            depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
+            warp = self.pupil.warp if depth[1] else self.pupil.warp_of(depth[0])
+            cached = raster.at(lens_m, warp) if isinstance(raster, Cached) else None
             direct, finest = (
-                Direct(part, lattice, lens_m, self.pupil.warp, apart=not self._coarse)
+                Direct(part, lattice, lens_m, warp, apart=not self._coarse)
                 for lattice in (self._lattice, self._fine)
             )
-            depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
             texture = textures[n] if textures else None
             self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
         for n, bulbs in lamps:
@@ -440,8 +441,8 @@ class ExactView:
         """
         thin, step = self.thin, self._lattice.step
         middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
-        k1, k2, k3 = self.pupil.warp
-        bent = 1.0 + middle * (k1 + middle * (k2 + middle * k3))
+        scale, k1, k2, k3 = self.pupil.warp
+        bent = scale * (1.0 + middle * (k1 + middle * (k2 + middle * k3)))
         left, top, right, bottom = (v * cell.side_um * self._per_um for v in (
             cell.x, cell.y, cell.x + 1, cell.y + 1
         ))  # fmt: skip
@@ -568,14 +569,14 @@ class ExactView:
             kinds = tuple(
                 of_samples[(r + i) % n * n + (c + j) % n] for i in range(n) for j in range(n)
             )
-        stack = self._stack(cell, discs, step_um, kinds)
+        stack = self._stack(cell, discs, step_um, kinds, bool(found.b))
         margin = stack.shape[2] // 2
         size = dense * (height - 1) + 1 + 2 * margin, dense * (width - 1) + 1 + 2 * margin
         i, j = dense * first_row - margin, dense * first_column - margin
         if level == 0 and dense == 1 and cached is not None and kept >= 0:
             image = cached.resampled(kept, x0 + j * step, y0 + i * step, step, size)
         elif level == 0 and dense == 1 and found.texture is not None:
-            texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
+            texture = found.texture.at(self.thin.image_distance_m, source.warp)
             image = texture.sharp(x0 + j * step, y0 + i * step, step, size)
         else:
             of = found.finest if dense > 1 else of
@@ -638,7 +639,13 @@ class ExactView:
         step_um = self._step_um
         made = [
             self.spread.parted(
-                tile.cell, self._inverse(float(d)), step_um, self._binning, pairs.kinds, self._lack
+                tile.cell,
+                self._inverse(float(d)),
+                step_um,
+                self._binning,
+                pairs.kinds,
+                self._lack,
+                bool(found.b),
             )
             for d in discs
         ]
@@ -655,7 +662,7 @@ class ExactView:
         size = rows, SIDE * count
         texture, image = None, None
         if found.texture is not None:
-            texture = found.texture.at(self.thin.image_distance_m, self.pupil.warp)
+            texture = found.texture.at(self.thin.image_distance_m, found.direct.warp)
             planes = texture.planes(x0, y0, step, size)
         else:
             image = _fetched(found.direct, 0, i, j, size, name, seen)
@@ -697,11 +704,14 @@ class ExactView:
         return self.thin.inverse_focus + disc / self.thin.iris_m
 
     def _stack(
-        self, cell: Cell, discs: DoubleArray, step_um: float, kinds: tuple[Kind, ...]
-    ) -> FloatArray:
+        self, cell: Cell, discs: DoubleArray, step_um: float, kinds: tuple[Kind, ...],
+        slanted: bool,
+    ) -> FloatArray:  # fmt: skip
         """Kernels (n, kinds, m, m) for each blur disc, as large as the largest."""
         made = [
-            self.spread.kernels(cell, self._inverse(float(d)), step_um, self._binning, kinds)
+            self.spread.kernels(
+                cell, self._inverse(float(d)), step_um, self._binning, kinds, slanted
+            )
             for d in discs
         ]
         return _side_by_side(made)[0]
@@ -712,7 +722,10 @@ class ExactView:
         """Each lamp, with these layers in front of it, as its light falls on the samples."""
         lamps, thin = bulbs.lamps, self.thin
         away = lamps.position_m[:, 2] - thin.image_distance_m
-        places = self.pupil.seen(lamps.position_m[:, :2] / away[:, None])
+        tangents = lamps.position_m[:, :2] / away[:, None]
+        places = np.stack([
+            self.pupil.seen(t, 1.0 / float(z)) for t, z in zip(tangents, away, strict=True)
+        ])  # fmt: skip
         # a quick look, with more room than kernels ever take
         room = 1.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus) + self._room
         room += lamps.radius_m / away + _LAMP_TAIL_UM * thin.working_f_number * self._per_um
@@ -815,7 +828,7 @@ class ExactView:
                 continue
             seen = np.empty((4, size, size), np.float32)
             of = source.direct
-            of.layer.sample(of.matrix, of.lens_m, x, y, abs(apart), seen, of.warp)
+            of.sample(x, y, abs(apart), seen)
             turned = slice(None, None, 1 if apart > 0.0 else -1)
             cover = ndimage.uniform_filter(seen[3, turned, turned], 2 * soft + 1)
             passed *= 1.0 - cover[soft : size - soft, soft : size - soft]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from modoptic.bands import run_bands
 from modoptic.optics import _motion_kernels as _kernels
-from modoptic.optics._pupil import Pupil
+from modoptic.optics._pupil import Pupil, bent
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -151,9 +151,9 @@ def _source(
     gone: tuple[float, float, float],
 ) -> DoubleArray:  # fmt: skip
     """Where the held camera saw, before it had gone, what the posed one sees at ``place``."""
+    place = place * pupil.warp[0]
     q = (place * place).sum(axis=-1, keepdims=True)
-    k1, k2, k3 = pupil.warp
-    direction = place * (1.0 + q * (k1 + q * (k2 + q * k3)))
+    direction = place * bent(pupil.warp[1:], q)
     ahead = np.concatenate([direction, np.ones_like(q)], axis=-1)
     turned = np.einsum("ij,...j->...i", _turn(*pose[:3]), ahead)
     tangent = turned[..., :2] / turned[..., 2:]

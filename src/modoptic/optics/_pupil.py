@@ -115,7 +115,8 @@ class Pupil(ABC):
     state: LensState
     thin: ThinLens = field(init=False)
     warp: DoubleArray = field(init=False)
-    """(3,): k1 to k3 of the radial distortion, see `modoptic.scenes.Layer.sample`."""
+    """(4,): a scale, by which places are multiplied first, then k1 to k3 of the radial distortion,
+    see `modoptic.scenes.Layer.sample`: where the middle of the light of a point in focus lies."""
     blades: int = 0
     """Of the iris; 0 is round."""
 
@@ -126,7 +127,7 @@ class Pupil(ABC):
         object.__setattr__(self, "_grids", OrderedDict())
         object.__setattr__(self, "_rays", {})
         object.__setattr__(self, "_lock", threading.Lock())
-        object.__setattr__(self, "warp", self._warp())
+        object.__setattr__(self, "warp", self.warp_of(self.thin.inverse_focus))
 
     @property
     @abstractmethod
@@ -137,20 +138,25 @@ class Pupil(ABC):
     def wavelengths_nm(self) -> DoubleArray:
         return NODES_NM
 
-    def seen(self, tangent: DoubleArray) -> DoubleArray:
+    def seen(self, tangent: DoubleArray, inverse_depth: float | None = None) -> DoubleArray:
         """Where on the sensor, in units of its distance, directions (..., 2) are seen.
 
-        Far beyond any picture the distortion is not known; it is taken as at its limit.
+        Of points in focus, or at ``inverse_depth``. Far beyond any picture the distortion is not
+        known; it is taken as at its limit.
         """
-        place = tangent
-        for _ in range(6):
-            q = np.minimum((place * place).sum(axis=-1, keepdims=True), _WARPED_TO)
-            k1, k2, k3 = self.warp
-            place = tangent / (1.0 + q * (k1 + q * (k2 + q * k3)))
-        return place
+        scale, *bends = self.warp if inverse_depth is None else self.warp_of(inverse_depth)
+        return unbent(np.array(bends), tangent) / scale
 
-    def _warp(self) -> DoubleArray:
-        return np.zeros(3)
+    def warp_of(self, inverse_depth: float) -> DoubleArray:
+        """`warp` of points at a depth."""
+        return np.array([1.0, 0.0, 0.0, 0.0])
+
+    def aside_um(self, radius_um: float, inverse_depth: float) -> float:
+        """By how much `warp_of` has the middle of a point's light outward of its chief ray, um.
+
+        At ``radius_um`` from the axis, where the light's middle is.
+        """
+        return 0.0
 
     @abstractmethod
     def _shape(self, radius_um: float) -> PupilShape: ...
@@ -382,6 +388,21 @@ def _rim_mended(transfer: ComplexArray, shift: float, rim: float) -> None:
     transfer[0, 0] = 1.0
 
 
+def bent(bends: DoubleArray, squared: DoubleArray) -> DoubleArray:
+    """Factor of the radial distortion k1 to k3 at squared tangents."""
+    k1, k2, k3 = bends
+    return 1.0 + squared * (k1 + squared * (k2 + squared * k3))
+
+
+def unbent(bends: DoubleArray, tangent: DoubleArray) -> DoubleArray:
+    """Places (..., 2) at which directions are seen with that distortion."""
+    place = tangent
+    for _ in range(6):
+        q = np.minimum((place * place).sum(axis=-1, keepdims=True), _WARPED_TO)
+        place = tangent / bent(bends, q)
+    return place
+
+
 def quick_size(count: int) -> int:
     """A number of points at least so large whose transform is quick."""
     return cast(int, fft.next_fast_len(count))
@@ -476,6 +497,8 @@ def warm_pupil() -> Iterator[str]:
     pupil.reach_um(0.0, 1.0)
     pupil.blur_rim(0.0)
     shape = pupil.shape(0.0)
+    bend = np.array([*shape.bend, pupil.sine])
+    _pupil_kernels.landing_middle(shape.box, shape.opd_um[0], bend, shape.opening)
     _ = shape.area
     _pupil_kernels.open_box(shape.box, 8, shape.opening, np.empty(4))
     _pupil_kernels.openness(shape.box, shape.opening, np.empty((4, 4)))

@@ -234,10 +234,14 @@ class Direct:
     def _sampled(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         x, y, step = self.lattice.origin(level)
         out = np.empty((4, height, width), np.float32)
-        self.layer.sample(
-            self.matrix, self.lens_m, x + j * step, y + i * step, step, out, self.warp
-        )
+        self.sample(x + j * step, y + i * step, step, out)
         return out
+
+    def sample(self, x: float, y: float, step: float, out: FloatArray) -> None:
+        """At places of the sensor ``step`` apart from (x, y) on, in units of its distance."""
+        scale, bends = float(self.warp[0]), self.warp[1:]
+        at = scale * x, scale * y, scale * step
+        self.layer.sample(self.matrix, self.lens_m, *at, out, bends)
 
 
 class Cached:
@@ -258,9 +262,10 @@ class Cached:
 
         def work(first: int, end: int) -> None:
             band = np.empty((4, end - first, width), np.float32)
-            x = lattice.x0 + self._j * lattice.step
-            y = lattice.y0 + (self._i + first) * lattice.step
-            surface.layer.sample(surface.matrix, lens_m, x, y, lattice.step, band, warp)
+            x = warp[0] * (lattice.x0 + self._j * lattice.step)
+            y = warp[0] * (lattice.y0 + (self._i + first) * lattice.step)
+            step = warp[0] * lattice.step
+            surface.layer.sample(surface.matrix, lens_m, x, y, step, band, warp[1:])
             full[:, first:end] = band
 
         run_bands(work, height, 64, urgent=True)
@@ -283,8 +288,12 @@ class Cached:
         if b == 0.0:
             moved.scale = self.layer.inverse_depth(lens_m)[0] / a
         if warp is not None:
-            moved.slide = (lens_m - self.lens_m) * b
-            moved.bend = warp * moved.scale ** np.array([2.0, 4.0, 6.0]) - self.warp
+            moved.slide = (lens_m - self.lens_m) * b * self.warp[0]
+            # of what is seen where the raster was made, in units of its places
+            power = np.array([2.0, 4.0, 6.0])
+            own = self.warp[0] ** power
+            moved.bend = (warp[1:] * moved.scale**power - self.warp[1:]) * own
+            moved.scale *= self.warp[0] / warp[0]
             if moved.slide == 0.0 and self._moves(moved.bend) < _STILL:
                 moved.bend = np.zeros(3)
         return moved

@@ -92,6 +92,12 @@ class _AtBands(Pupil):
         opd = shape.opd_um[low] * (1.0 - part) + shape.opd_um[high] * part
         return replace(shape, opd_um=np.ascontiguousarray(opd))
 
+    def warp_of(self, inverse_depth: float) -> DoubleArray:
+        return self._base.warp_of(inverse_depth)
+
+    def aside_um(self, radius_um: float, inverse_depth: float) -> float:
+        return self._base.aside_um(radius_um, inverse_depth)
+
 
 class _ThreeBands(Spread):
     """Kernels of three single wavelengths, in place of those of the sensor's channels."""

@@ -159,16 +159,17 @@ class Spread:
 
     def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
-        sample_um: float,
+        sample_um: float, slanted: bool = False,
     ) -> ComplexArray:  # fmt: skip
         """Transfer function of the lens in each channel, (3, size, size // 2 + 1), at a place.
 
-        By waves, and by rays for samples ``sample_um`` apart that cannot tell them from waves.
+        By waves, and by rays for samples ``sample_um`` apart that cannot tell them from waves. As
+        seen from where the pupil's `warp_of` that depth has it, or ``slanted`` its `warp`.
         """
         waves = self.pupil.waves(inverse_depth)
         first, last = self.fade(place_um, sample_um)
         rays = min(max((waves - first) / (last - first), 0.0), 1.0)
-        where = place_um, inverse_depth, step_um, size
+        where = place_um, inverse_depth, step_um, size, slanted
         if rays == 0.0:
             return self.by_waves(*where)
         thrown = self.by_rays(*where)
@@ -192,28 +193,30 @@ class Spread:
         return _WAVES[0] + beyond, _WAVES[1] + beyond
 
     def by_waves(
-        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
-    ) -> ComplexArray:
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
+        slanted: bool = False,
+    ) -> ComplexArray:  # fmt: skip
         """`spectrum` by waves in the pupil."""
         none = np.zeros(2)
         if self.pupil.waves(inverse_depth) > _LIKE_FROM:
-            how, ratio = self._shaped(inverse_depth, size * step_um, size)
+            how, ratio = self._shaped(inverse_depth, size * step_um, size, slanted)
             return self._turn(place_um, self._bent, how, ratio, (none, none), size)
-        how = inverse_depth, step_um, size
+        how = inverse_depth, step_um, size, slanted
         return self._turn(place_um, self._waves, how, _CLOSER, (none, none), size)
 
     def by_rays(
-        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int
-    ) -> ComplexArray:
+        self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
+        slanted: bool = False,
+    ) -> ComplexArray:  # fmt: skip
         """`spectrum` by where rays land, with the diffraction of an ellipse like the pupil."""
-        how, ratio = self._shaped(inverse_depth, size * step_um, size)
+        how, ratio = self._shaped(inverse_depth, size * step_um, size, slanted)
         per_width = 2.0 * self.pupil.sine * size * step_um / 0.55
         near, far = (per_width * self.pupil.shape(r).ellipse for r in self._between(place_um)[0])
         return self._turn(place_um, self._thrown, how, ratio, (near, far), size)
 
     def _shaped(
-        self, inverse_depth: float, wide_um: float, size: int
-    ) -> tuple[tuple[int, float, int], float]:
+        self, inverse_depth: float, wide_um: float, size: int, slanted: bool
+    ) -> tuple[tuple[int, float, int, bool], float]:
         """What has the shape of a blur disc in a window: its steps of `_LIKE`, 1 over um of its
         frequencies, their count; and how many of them fit into one of the window.
 
@@ -227,7 +230,7 @@ class Spread:
         per_um = self._per_um[steps]
         ratio = blur / (_LIKE ** abs(steps) * wide_um * per_um)
         wanted = math.ceil(math.sqrt(0.5) * size * ratio) + 3
-        return (steps, per_um, next(n for n in _COUNTS if n >= wanted)), ratio
+        return (steps, per_um, next(n for n in _COUNTS if n >= wanted), slanted), ratio
 
     def _between(self, place_um: tuple[float, float]) -> tuple[tuple[float, float], float]:
         """Radii of the nodes around a place, and how far it is from the first towards the other."""
@@ -237,7 +240,7 @@ class Spread:
 
     def _turn(
         self, place_um: tuple[float, float], of: Callable[..., FloatArray],
-        how: tuple[float, float, int], ratio: float, cutoffs: tuple[DoubleArray, DoubleArray],
+        how: tuple[float, float, int, bool], ratio: float, cutoffs: tuple[DoubleArray, DoubleArray],
         size: int,
     ) -> ComplexArray:  # fmt: skip
         """What is computed along the radius, ``of(radius_um, *how)``, turned to a place."""
@@ -255,7 +258,7 @@ class Spread:
         return out
 
     def _waves(
-        self, radius_um: float, inverse_depth: float, step_um: float, size: int
+        self, radius_um: float, inverse_depth: float, step_um: float, size: int, slanted: bool
     ) -> FloatArray:
         """Transfer function in each channel along the radius, as `turned` takes it, by waves."""
         few = int(self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES)
@@ -263,7 +266,8 @@ class Spread:
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
         per_um = 1.0 / (_CLOSER * size * step_um)
         of = self.pupil.otf(radius_um, inverse_depth, per_um, count, self._nodes[few])
-        return _weighed(of, self._weights[few])
+        aside = self._aside_um(radius_um, inverse_depth, slanted)
+        return _weighed(of, self._weights[few], per_um * aside)
 
     def _like(self, steps: int) -> float:
         """Inverse depth whose blur disc is ``_LIKE`` to the power of so much, um; of its sign."""
@@ -276,33 +280,44 @@ class Spread:
         inverse_depth = self._like(steps)
         return max(self._wide((_NODE_UM * n, 0.0), inverse_depth) for n in range(_NODES))
 
-    def _thrown(self, radius_um: float, steps: int, per_um: float, count: int) -> FloatArray:
+    def _thrown(
+        self, radius_um: float, steps: int, per_um: float, count: int, slanted: bool
+    ) -> FloatArray:
         """The same by rays, for a depth of `_like`."""
         args = radius_um, self._like(steps), per_um, count, self._nodes[1], _undone()
-        return _weighed(self.pupil.geometric(*args), self._weights[1])
+        aside = self._aside_um(radius_um, args[1], slanted)
+        return _weighed(self.pupil.geometric(*args), self._weights[1], per_um * aside)
 
-    def _bent(self, radius_um: float, steps: int, per_um: float, count: int) -> FloatArray:
+    def _bent(
+        self, radius_um: float, steps: int, per_um: float, count: int, slanted: bool
+    ) -> FloatArray:
         """The same by waves."""
         args = radius_um, self._like(steps), per_um, count, self._nodes[1]
-        return _weighed(self.pupil.otf(*args), self._weights[1])
+        aside = self._aside_um(radius_um, args[1], slanted)
+        return _weighed(self.pupil.otf(*args), self._weights[1], per_um * aside)
+
+    def _aside_um(self, radius_um: float, inverse_depth: float, slanted: bool) -> float:
+        """How far light lies aside of its chief ray by how layers bend, not by kernels."""
+        at = self.pupil.thin.inverse_focus if slanted else inverse_depth
+        return self.pupil.aside_um(radius_um, at)
 
     def kernels(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
-        kinds: tuple[Kind, ...],
+        kinds: tuple[Kind, ...], slanted: bool = False,
     ) -> FloatArray:  # fmt: skip
         """As `kernels_at`, of a whole cell; kept, with those of its mirror images."""
-        return self.parted(cell, inverse_depth, step_um, binning, kinds, 0.0).core
+        return self.parted(cell, inverse_depth, step_um, binning, kinds, 0.0, slanted).core
 
     def parted(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
-        kinds: tuple[Kind, ...], allowed: float,
+        kinds: tuple[Kind, ...], allowed: float, slanted: bool = False,
     ) -> Split:  # fmt: skip
         """As `kernels`, split with an error ``allowed``; where that is 0 all is core."""
         x, y = cell.middle_um
         sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
         mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
         wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
-        key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted, allowed)
+        key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted, allowed, slanted)
         with self._lock:
             once = self._kernels.setdefault(key, _Once())
             while len(self._kernels) > _KERNELS_KEPT:
@@ -311,7 +326,9 @@ class Spread:
         def make() -> Split:
             size = self.window(cell, inverse_depth, step_um)
             place = abs(x), abs(y)
-            found = self.kernels_at(place, inverse_depth, step_um, binning, wanted, size)
+            found = self.kernels_at(
+                place, inverse_depth, step_um, binning, wanted, size, slanted=slanted
+            )
             return split(found, allowed)
 
         made = once.made(make)
@@ -321,7 +338,7 @@ class Spread:
     def kernels_at(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float,
         binning: Binning, kinds: tuple[Kind, ...], size: int, *, disc_um: float = 0.0,
-        kept: float = _KEPT,
+        kept: float = _KEPT, slanted: bool = False,
     ) -> FloatArray:  # fmt: skip
         """Taps by which samples of a lattice become the samples of each kind, (kinds, n, n), n odd.
 
@@ -334,12 +351,13 @@ class Spread:
         size : points of the `window` in which the spread fits
         disc_um : radius of a disc that is spread, instead of a square of the lattice
         kept : share of the light within the taps; what is left is given to them
+        slanted : of a layer that bends as the pupil's `warp` does, not as at its own depth
         """
         working = self.pupil.thin.working_f_number
         if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
             return np.ones((len(kinds), 1, 1), np.float32)
         sample_um = binning.side * binning.pitch_um
-        lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um)
+        lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um, slanted)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
         for spectrum, kind in zip(spectra, kinds, strict=True):
@@ -352,9 +370,14 @@ class Spread:
         return cast(FloatArray, _kernels.cut(out, kept))
 
 
-def _weighed(waves: ComplexArray, weights: FloatArray) -> FloatArray:
-    """Transfer functions (n, m, m) of wavelengths in each channel, as `turned` takes them."""
+def _weighed(waves: ComplexArray, weights: FloatArray, aside: float) -> FloatArray:
+    """Transfer functions (n, m, m) of wavelengths in each channel, as `turned` takes them.
+
+    Moved inward by ``aside``, in periods of their first frequency.
+    """
     count = waves.shape[1]
+    if aside:
+        waves *= np.exp(2j * np.pi * aside * np.arange(count)).astype(np.complex64)[:, None]
     out = np.zeros((count + 1, count + 1, 8), np.float32)
     _pupil_kernels.weigh(waves, weights, 1.0, out)
     # even across; outward the conjugate

@@ -21,9 +21,12 @@ from scipy.interpolate import CubicSpline
 from modoptic.errors import FileError, SettingError
 from modoptic.optics import _pupil_kernels
 from modoptic.optics._lens import LensState
-from modoptic.optics._pupil import Lens, Pupil, PupilShape
+from modoptic.optics._pupil import Lens, Pupil, PupilShape, bent, unbent
 
 DoubleArray = npt.NDArray[np.float64]
+
+_ASIDES = 8
+"""Of about so many distances from the axis it is known where the middle of the light lies."""
 
 _FOLDER = resources.files("modoptic.optics").joinpath("data")
 
@@ -231,18 +234,47 @@ class TracedPupil(Pupil):
             return radius_um * 1e-3 / lens.field_mm * float(lens.tables.heights_mm[-1])
         return radius_um * 1e-3 / lens.scale
 
-    def _warp(self) -> DoubleArray:
-        lens = self._lens
+    @functools.cached_property
+    def _chiefs(self) -> DoubleArray:
+        """k1 to k3 of the distortion of chief rays."""
+        lens, tables = self._lens, self._lens.tables
         if lens.field_mm is not None:
             return np.zeros(3)
-        tables = lens.tables
-        z = self._nearness
-        tangent = _between(tables.tangent, z)
-        s = tables.heights_mm / (self.thin.image_distance_m * 1e3 / lens.scale)
-        ratio = tangent[1:] / s[1:]
-        q = s[1:] ** 2
-        fitted = np.linalg.lstsq(np.stack([q**k for k in range(4)], axis=1), ratio, rcond=None)[0]
-        return np.asarray(fitted[1:] / fitted[0], np.float64)
+        place = tables.heights_mm[1:] * 1e-3 * lens.scale / self.thin.image_distance_m
+        return _fitted(place, _between(tables.tangent, self._nearness)[1:])[1]
+
+    @functools.cached_property
+    def _landings_um(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Distances from the axis, and how far outward of chief rays the middle of light at 550 nm
+        lies there: in focus, and what 1 um of defocus adds."""
+        lens, heights = self._lens, self._lens.tables.heights_mm
+        end_um = heights[-1] * lens.scale if lens.field_mm is None else lens.field_mm
+        um = heights[1 :: max(heights.size // _ASIDES, 1)] / heights[-1] * end_um * 1e3
+        green = int(np.abs(self.wavelengths_nm - 550.0).argmin())
+        found: list[tuple[float, float]] = []
+        for r in um:
+            shape = self.shape(float(r))
+            opd = shape.opd_um[green]
+            found.append(
+                _pupil_kernels.landing_middle(shape.box, opd, self._bend(shape), shape.opening)
+            )
+        sharp, more = np.array(found).T
+        return um, sharp, more
+
+    def warp_of(self, inverse_depth: float) -> DoubleArray:
+        um, sharp, more = self._landings_um
+        per_um = 1e-6 / self.thin.image_distance_m
+        middle = um + sharp + self.defocus_um(inverse_depth) * more
+        place = um * per_um
+        scale, bends = _fitted(middle * per_um, place * bent(self._chiefs, place * place))
+        return np.array([scale, *bends])
+
+    def aside_um(self, radius_um: float, inverse_depth: float) -> float:
+        scale, *bends = self.warp_of(inverse_depth)
+        per_um = 1e-6 / self.thin.image_distance_m
+        seen = np.array([scale * radius_um * per_um, 0.0])
+        chief = unbent(self._chiefs, seen * bent(np.array(bends), (seen * seen).sum()))
+        return radius_um - float(chief[0]) / per_um
 
     def chief(self, radius_um: float) -> float:
         return self.shape(radius_um).bend[2]
@@ -279,6 +311,13 @@ def _between(table: DoubleArray, at: float) -> DoubleArray:
     k = min(int(at), len(table) - 2) if len(table) > 1 else 0
     t = at - k
     return np.asarray(table[k] * (1.0 - t) + table[k + 1] * t if t else table[k], order="C")
+
+
+def _fitted(place: DoubleArray, tangent: DoubleArray) -> tuple[float, DoubleArray]:
+    """(scale, k1 to k3) of the distortion by which directions are seen at places, see `Pupil`."""
+    powers = np.stack([place ** (2 * k) for k in range(4)], axis=1)
+    scale, *bends = np.linalg.lstsq(powers, tangent / place, rcond=None)[0]
+    return float(scale), np.array([b / scale ** (2 * k + 3) for k, b in enumerate(bends)])
 
 
 def _box(

@@ -90,11 +90,11 @@ class TurningSpread(Spread):
 
     def parted(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
-        kinds: tuple[Kind, ...], allowed: float,
+        kinds: tuple[Kind, ...], allowed: float, slanted: bool = False,
     ) -> Split:  # fmt: skip
         step_um = round(step_um, 6)
         inverse_depth = round(inverse_depth / _DEPTHS_APART) * _DEPTHS_APART
-        args = cell, inverse_depth, step_um, binning, kinds, allowed
+        args = cell, inverse_depth, step_um, binning, kinds, allowed, slanted
         state = self.pupil.state
         # f^2 / N: blur in um is nearly that times dioptres
         apart = _BLUR_APART * step_um * state.f_number / state.focal_length_mm**2

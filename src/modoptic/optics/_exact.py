@@ -38,7 +38,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL = 9.0
+_DETAIL = 8.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
 """Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
@@ -385,10 +385,8 @@ class ExactView:
             depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
             warp = self.pupil.warp if depth[1] else self.pupil.warp_of(depth[0])
             cached = raster.at(lens_m, warp) if isinstance(raster, Cached) else None
-            direct, finest = (
-                Direct(part, lattice, lens_m, warp, apart=not self._coarse)
-                for lattice in (self._lattice, self._fine)
-            )
+            direct = Direct(part, self._lattice, lens_m, warp, apart=not self._coarse)
+            finest = Direct(part, self._fine, lens_m, warp)
             texture = textures[n] if textures else None
             self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
         for n, bulbs in lamps:
@@ -491,6 +489,9 @@ class ExactView:
         """
         lattice = self._lattice
         source, cached, bent = found.direct, found.cached, band.bent
+        if finer:
+            # its points are as fine as those of which `Direct` takes the mean
+            source = found.finest
         tx = self._tx[tile.columns[0] : tile.columns[1]]
         ty = self._ty[tile.rows[0] : tile.rows[1]]
         within = np.searchsorted(ty, (band.top, band.bottom))

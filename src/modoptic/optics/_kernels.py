@@ -478,32 +478,53 @@ def convolve_planes(
     for i in range(out.shape[1]):
         n = which[i]
         r, row_off, column_off = boxes[n, 0], boxes[n, 1], boxes[n, 2]
-        for c in range(3):
-            sums, cover = out[c, i], out[3 + c, i]
-            sums[:] = np.float32(0.0)
-            cover[:] = np.float32(1.0) if opaque else np.float32(0.0)
-            for part in range(1 if opaque else 2):
-                plane = source[3] if part else source[c]
-                target = cover if part else sums
-                for y in range(-r, r + 1):
-                    line = plane[i + margin + row_off + y]
-                    taps = kernels[n, c, middle + row_off + y]
-                    x = column_off - r
-                    while x + 3 <= column_off + r:
-                        at = margin + x
-                        t0, t1 = taps[middle + x], taps[middle + x + 1]
-                        t2, t3 = taps[middle + x + 2], taps[middle + x + 3]
-                        s0, s1 = line[at : at + width], line[at + 1 : at + 1 + width]
-                        s2, s3 = line[at + 2 : at + 2 + width], line[at + 3 : at + 3 + width]
-                        for j in range(width):
-                            target[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
-                        x += 4
-                    while x <= column_off + r:
-                        t0 = taps[middle + x]
-                        s0 = line[margin + x : margin + x + width]
-                        for j in range(width):
-                            target[j] += t0 * s0[j]
-                        x += 1
+        out[:, i] = np.float32(0.0)
+        first, end = column_off - r, column_off + r + 1
+        fours = first + (end - first) // 4 * 4
+        for y in range(row_off - r, row_off + r + 1):
+            row = i + margin + y
+            for c in range(3):
+                line, taps, target = source[c, row], kernels[n, c, middle + y], out[c, i]
+                for x in range(first, fours, 4):
+                    at, k = margin + x, middle + x
+                    t0, t1, t2, t3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+                    s0, s1 = line[at : at + width], line[at + 1 : at + 1 + width]
+                    s2, s3 = line[at + 2 : at + 2 + width], line[at + 3 : at + 3 + width]
+                    for j in range(width):
+                        target[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                for x in range(fours, end):
+                    t0, s0 = taps[middle + x], line[margin + x : margin + x + width]
+                    for j in range(width):
+                        target[j] += t0 * s0[j]
+            if opaque:
+                continue
+            # what covers is the same in all three
+            line = source[3, row]
+            red, green, blue = (
+                kernels[n, 0, middle + y], kernels[n, 1, middle + y], kernels[n, 2, middle + y],
+            )  # fmt: skip
+            a, b, c3 = out[3, i], out[4, i], out[5, i]
+            for x in range(first, fours, 4):
+                at, k = margin + x, middle + x
+                s0, s1 = line[at : at + width], line[at + 1 : at + 1 + width]
+                s2, s3 = line[at + 2 : at + 2 + width], line[at + 3 : at + 3 + width]
+                r0, r1, r2, r3 = red[k], red[k + 1], red[k + 2], red[k + 3]
+                g0, g1, g2, g3 = green[k], green[k + 1], green[k + 2], green[k + 3]
+                b0, b1, b2, b3 = blue[k], blue[k + 1], blue[k + 2], blue[k + 3]
+                for j in range(width):
+                    v0, v1, v2, v3 = s0[j], s1[j], s2[j], s3[j]
+                    a[j] += r0 * v0 + r1 * v1 + r2 * v2 + r3 * v3
+                    b[j] += g0 * v0 + g1 * v1 + g2 * v2 + g3 * v3
+                    c3[j] += b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3
+            for x in range(fours, end):
+                s0 = line[margin + x : margin + x + width]
+                r0, g0, b0 = red[middle + x], green[middle + x], blue[middle + x]
+                for j in range(width):
+                    a[j] += r0 * s0[j]
+                    b[j] += g0 * s0[j]
+                    c3[j] += b0 * s0[j]
+        if opaque:
+            out[3:, i] = np.float32(1.0)
 
 
 @_jit

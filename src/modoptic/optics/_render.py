@@ -50,6 +50,8 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
 _PREVIEW_STRIPS = 6
+_MIDDLE_M = 1.0
+"""Distance of focus for which layers are kept as rasters."""
 _RIM_STEPS = 8.0
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
@@ -409,12 +411,16 @@ class LightRenderer:
             if key not in self._previews:
                 lens_m = pupil.state.focal_length_mm * 1e-3
                 lattice = _centered((width, height), extent_um, lens_m)
-                rasters = [
-                    part
-                    if isinstance(part, Bulbs)
-                    else rasterize(part, lattice, width, height, lens_m, pupil.warp)
-                    for part in self._parts
-                ]
+                # not as the lens is set now: rasters stay, whatever comes
+                middle = self.lens.pupil(replace(pupil.state, focus_distance_m=_MIDDLE_M))
+                rasters: list[Cached | Bulbs] = []
+                for part in self._parts:
+                    if isinstance(part, Bulbs):
+                        rasters.append(part)
+                        continue
+                    depth, slope = part.layer.inverse_depth(lens_m)
+                    warp = middle.warp if slope else middle.warp_of(depth)
+                    rasters.append(rasterize(part, lattice, width, height, lens_m, warp))
                 # two sizes, as a coarse and a fine preview take turns
                 self._previews = {**dict([*self._previews.items()][-1:]), key: rasters}
             return self._previews[key]

@@ -13,6 +13,7 @@ from modoptic.optics import (
     SpectralResponse,
     TracedLens,
     VeilingGlare,
+    _exact,
     _tail_kernels,
 )
 from modoptic.optics._exact import paired
@@ -111,3 +112,10 @@ def test_a_region_while_the_ring_turns(f_number: float, place: tuple[int, int]) 
         wanted = renderer.light(lens, region)
         assert _psnr(found, wanted) > 50.0
         assert found.mean() == pytest.approx(wanted.mean(), rel=1e-3)
+
+
+def test_there_are_numbers_where_kernels_read_beyond_the_last_row() -> None:
+    # a tap of 0 does not hide what is not a number
+    rows = _exact._and_beyond(3, 4, 5)
+    assert rows.shape == (3, 4, 5) and rows.base is not None
+    assert rows.base.shape == (4, 4, 5) and not rows.base[-1].any()

@@ -15,7 +15,7 @@ from scipy import ndimage
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels, _tail_kernels
 from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed, squares
-from modoptic.optics._pupil import quick_size
+from modoptic.optics._pupil import bent, quick_size
 from modoptic.optics._sources import (
     COVERS,
     Bulbs,
@@ -96,7 +96,7 @@ class Tile(NamedTuple):
 
     @property
     def samples(self) -> int:
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+        return math.prod(self.shape)
 
 
 Seen = dict[tuple[int, int, int, float], tuple[int, int, FloatArray]]
@@ -193,7 +193,8 @@ class _Band(NamedTuple):
     right: float
     cell: Cell
     """Whose kernels are taken."""
-    bent: float
+    grown: float
+    """Directions over places, by the distortion."""
     offset: float
     slope: float
 
@@ -308,6 +309,13 @@ def _side_by_side(kernels: Sequence[FloatArray]) -> tuple[FloatArray, IntArray]:
             part = slice(most - reach, most + reach + 1)
             place[:, part, part] = kernel
     return stack, reaches
+
+
+def _and_beyond(*shape: int) -> FloatArray:
+    """Not filled, with a row of 0 behind the last: kernels read a little beyond, with taps of 0."""
+    out = np.empty((shape[0] + 1, *shape[1:]), np.float32)
+    out[-1] = 0.0
+    return out[:-1]
 
 
 class ExactView:
@@ -439,17 +447,16 @@ class ExactView:
         """
         thin, step = self.thin, self._lattice.step
         middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
-        scale, k1, k2, k3 = self.pupil.warp
-        bent = scale * (1.0 + middle * (k1 + middle * (k2 + middle * k3)))
+        grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
         left, top, right, bottom = (v * cell.side_um * self._per_um for v in (
             cell.x, cell.y, cell.x + 1, cell.y + 1
         ))  # fmt: skip
         offset = thin.iris_m * (source.a - thin.inverse_focus)
-        slope = thin.iris_m * source.b * bent
+        slope = thin.iris_m * source.b * grown
         ends = offset + slope * top, offset + slope * bottom
         # a quick look, with more room than kernels ever take
         room = 1.5 * max(abs(ends[0]), abs(ends[1])) + self._room
-        x0, y0, x1, y1 = (v / bent for v in source.bounds)
+        x0, y0, x1, y1 = (v / grown for v in source.bounds)
         if x0 > right + room or x1 < left - room or y0 > bottom + room or y1 < top - room:
             return []
         cuts: set[float] = set()
@@ -467,7 +474,7 @@ class ExactView:
             if cell.side_um <= _CELL_UM or (
                 least * _JUST >= _ALIKE * step and math.hypot(*cell.middle_um) < _ALIKE_TO_UM
             ):
-                bands.append(_Band(low, high, left, right, cell, bent, offset, slope))
+                bands.append(_Band(low, high, left, right, cell, grown, offset, slope))
                 continue
             side = 0.5 * cell.side_um
             middle_y, middle_x = (v * side * self._per_um for v in (2 * cell.y + 1, 2 * cell.x + 1))
@@ -476,7 +483,7 @@ class ExactView:
                 x0, x1 = (middle_x, right) if j else (left, middle_x)
                 if y0 < y1:
                     part = Cell(2 * cell.x + j, 2 * cell.y + i, side)
-                    bands.append(_Band(y0, y1, x0, x1, part, bent, offset, slope))
+                    bands.append(_Band(y0, y1, x0, x1, part, grown, offset, slope))
         return bands
 
     def _under(
@@ -488,7 +495,7 @@ class ExactView:
         At points of a level that is lower by ``finer`` than the band's.
         """
         lattice = self._lattice
-        source, cached, bent = found.direct, found.cached, band.bent
+        source, cached = found.direct, found.cached
         if finer:
             # its points are as fine as those of which `Direct` takes the mean
             source = found.finest
@@ -520,7 +527,7 @@ class ExactView:
         far = max((float(ends[0]), float(ends[1])), key=abs)
         reach = self.spread.window(cell, self._inverse(far), step_um) // 2
         edge = 0.5 * most + (reach + 2.0) * step
-        box = np.array(found.bounds) / bent
+        box = np.array(found.bounds) / band.grown
         with np.errstate(invalid="ignore"):
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
         j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2])).clip(*beside)
@@ -556,10 +563,8 @@ class ExactView:
         alike = most * self.thin.image_distance_m * 1e6 < _WHOLE_UM
         if level == 0 and dense == 1 and cached is None and self._pairs and not left.parts.size:
             area = first_row, first_column, height, width
-            pairs, passing = self._pairs, left.alike
-            name = id(source.layer), 1, 0, band.top
             rest = self._at_samples(
-                found, tile, area, discs, which, pairs, alike, light, passing, name, seen
+                found, band, tile, area, discs, which, self._pairs, alike, light, left.alike, seen
             )
             if rest is not None:
                 return whole and rest < _OPAQUE
@@ -607,49 +612,35 @@ class ExactView:
         taps, um; None if the iris does not matter.
         """
         apart = part.mixed() if blur is not None and not part.opaque else None
-        if blur is None:
-            at = left.within(part.corner, part.shape)
-            if at is not None:
-                alone, passing = np.zeros_like(light), np.ones_like(light)
-                part.lay([kernels], pattern, alone, passing[None], at)
-                light += alone * left.parts.sum(axis=0)
-                left.parts *= passing
-        elif left.parts.size or (apart is not None and apart.any()):
+        at = left.within(part.corner, part.shape)
+        if blur is not None and (at is not None or (apart is not None and apart.any())):
             reach = kernels.shape[2] // 2
             each = [self._masks(reach, 0.5 * float(disc), blur[1]) for disc in blur[0]]
             cut = left.cut(kernels, np.stack(each, axis=1))
             if apart is not None:
                 left.part(apart, part.corner)
-            at = left.within(part.corner, part.shape)
-            if at is not None:
-                part.lay(cut, pattern, light, left.parts, at)
+                at = left.within(part.corner, part.shape)
+            part.lay(cut, pattern, light, left.parts, at)
+        elif at is not None:
+            alone, passing = np.zeros_like(light), np.ones_like(light)
+            part.lay([kernels], pattern, alone, passing[None], at)
+            left.pass_on(alone, passing, light)
         part.lay([kernels], pattern, light, left.alike[None])
         left.gather()
 
     def _at_samples(
-        self, found: _Source, tile: Tile, part: tuple[int, int, int, int], discs: DoubleArray,
-        which: IntArray, pairs: _Pairs, alike: bool, light: FloatArray, passing: FloatArray,
-        name: tuple[int, int, int, float], seen: Seen | None,
+        self, found: _Source, band: _Band, tile: Tile, area: tuple[int, int, int, int],
+        discs: DoubleArray, which: IntArray, pairs: _Pairs, alike: bool, light: FloatArray,
+        passing: FloatArray, seen: Seen | None,
     ) -> float | None:  # fmt: skip
         """Lay a layer, taken at the samples themselves, under (row, column, height, width).
 
         Returns the largest share of light left. None, and nothing done, for a layer that does not
         cover all of it unless its light is ``alike`` through all parts of the iris.
         """
-        row, column, height, width = part
-        step_um = self._step_um
-        made = [
-            self.spread.parted(
-                tile.cell,
-                self._inverse(float(d)),
-                step_um,
-                self._binning,
-                pairs.kinds,
-                self._lack,
-                bool(found.b),
-            )
-            for d in discs
-        ]
+        row, column, height, width = area
+        how = self._step_um, self._binning, pairs.kinds, self._lack, bool(found.b)
+        made = [self.spread.parted(band.cell, self._inverse(float(d)), *how) for d in discs]
         cores, core_reaches = _side_by_side([split.core for split in made])
         tails, tail_reaches = _side_by_side([split.tail for split in made])
         # whole blocks of 4 x 4 samples, with what kernels reach about them
@@ -666,6 +657,7 @@ class ExactView:
             texture = found.texture.at(self.thin.image_distance_m, found.direct.warp)
             planes = texture.planes(x0, y0, step, size)
         else:
+            name = id(found.direct.layer), 1, 0, band.top
             image = _fetched(found.direct, 0, i, j, size, name, seen)
             planes = 3 if image[3].min() >= COVERS else 4 if image[3].any() else 0
         if not planes:
@@ -677,9 +669,8 @@ class ExactView:
         strip = rows - around
         if texture is not None:
             strip = SIDE * math.ceil(strip / (SIDE * math.ceil(strip / _STRIP)))
-        # kernels read a little beyond their last row
-        split = np.empty((strip + around + 1, planes, SIDE, count), np.float32)[:-1]
-        blocks = np.empty((len(split) // SIDE + 1, planes, count), np.float32)[:-1]
+        split = _and_beyond(strip + around, planes, SIDE, count)
+        blocks = _and_beyond(len(split) // SIDE, planes, count)
         most = 0.0
         for first in range(0, rows - around, strip):
             if texture is not None:

@@ -29,7 +29,6 @@ _SOFT = 0.1
 """Parts run into each other by so much of the radius of the iris."""
 _FEW = 0.1
 """Of a part's share of the light: a layer that gets less through it is taken as through all."""
-
 _ALIKE = 1e-5
 """Parts through which the same passes within this are taken as one again."""
 
@@ -172,6 +171,13 @@ class Left:
             for span, first, size in zip(self.box, corner, shape, strict=True)
         ]
         return (out[0], out[1]) if all(s.start < s.stop for s in out) else None
+
+    def pass_on(self, alone: FloatArray, share: FloatArray, light: FloatArray) -> None:
+        """Add to light (h, w) a layer ``alone``, alike through all parts, that leaves ``share``."""
+        rows, columns = self.box
+        parts = self.parts[:, rows, columns]
+        light[rows, columns] += alone[rows, columns] * parts.sum(axis=0)
+        parts *= share[rows, columns]
 
     def gather(self) -> None:
         """Parts have changed: those through which the same share is left are alike again."""

@@ -26,6 +26,22 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_jit
+def cubic(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of Catmull and Rom of four even points, for a place t between the middle two.
+
+    Files of kernels that call it keep what they were compiled to when it changes: delete their
+    caches.
+    """
+    half, one = np.float32(0.5), np.float32(1.0)
+    return (
+        t * (t * (one - half * t) - half),
+        one + t * t * (np.float32(1.5) * t - np.float32(2.5)),
+        t * (half + t * (np.float32(2.0) - np.float32(1.5) * t)),
+        t * t * (half * t - half),
+    )
+
+
+@_jit
 def spans_of(rims: FloatArray, turns: FloatArray, parts: FloatArray, out: FloatArray) -> None:
     """Where rows cut a blur disc, for several places of the picture.
 
@@ -301,8 +317,7 @@ def slide_sharp(
     mixed = np.empty(width, np.float32)
     per = np.float32(1.0 / step)
     left_x, top_y = np.float32(left / step), np.float32(top / step)
-    zero, one, two = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-    half = np.float32(0.5)
+    zero, one = np.float32(0.0), np.float32(1.0)
     for i in range(out.shape[1]):
         y = np.float32(y0 + i * step_out)
         shrunk = one / (one + np.float32(amount) * max(y, zero))
@@ -313,23 +328,15 @@ def slide_sharp(
             by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
             v = min(max(y * by - top_y, one), np.float32(height - 2.001))
             iv = int(v)
-            t = v - np.float32(iv)
-            v0 = t * (t * (one - half * t) - half)
-            v1 = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
-            v2 = t * (half + t * (two - np.float32(1.5) * t))
-            v3 = t * t * (half * t - half)
+            v0, v1, v2, v3 = cubic(v - np.float32(iv))
             for j in range(wide):
                 x = np.float32(x0 + (begin + j) * step_out)
                 q = x * x + y * y
                 by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
-                t = u - np.float32(iu)
                 at[j] = iu - 1
-                w0[j] = t * (t * (one - half * t) - half)
-                w1[j] = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
-                w2[j] = t * (half + t * (two - np.float32(1.5) * t))
-                w3[j] = t * t * (half * t - half)
+                w0[j], w1[j], w2[j], w3[j] = cubic(u - np.float32(iu))
             first, last = at[0], at[wide - 1] + 4
             for c in range(4):
                 p0, p1 = source[c, iv - 1, first:last], source[c, iv, first:last]
@@ -373,7 +380,7 @@ def convolve_under_mosaic(
     width: int,
     light: FloatArray,
     passing: FloatArray,
-) -> float:
+) -> None:
     """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
 
     ``pattern`` (p, p) has the channels of the tile's first samples. ``split`` (p n, 4, rows,
@@ -382,7 +389,6 @@ def convolve_under_mosaic(
     (top, left) of the tile, takes ``kernels[which[i]]`` (p p, k, k), of which a square is used: row
     ``which[i]`` of ``boxes`` (n, 3) says how far it reaches to each side of its middle, and by how
     many rows and columns that lies off the kernel's. ``opaque`` says that the layer covers all.
-    Returns the largest share of light left in the part.
     """
     period = pattern.shape[0]
     half = width // period + 2
@@ -391,7 +397,6 @@ def convolve_under_mosaic(
     middle = kernels.shape[2] // 2
     parts = split.shape[0]
     dense = parts // period
-    most = np.float32(0.0)
     for i in range(which.size):
         rest = passing[top + i]
         first, last = width, -1
@@ -455,8 +460,6 @@ def convolve_under_mosaic(
                     target[at] += through * value
                     through *= np.float32(1.0) - share
                     rest[at] = through
-                    most = max(most, through)
-    return float(most)
 
 
 @_jit

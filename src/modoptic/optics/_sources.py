@@ -15,7 +15,7 @@ import numpy.typing as npt
 from modoptic.bands import run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _tail_kernels
-from modoptic.optics._pupil import Pupil
+from modoptic.optics._pupil import Pupil, bent
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -369,8 +369,7 @@ class Cached:
         # a part of the raster in which all that is asked for lies
         ys, xs = np.array([[y], [y + rows * step]]), np.array([x, x + columns * step])
         q = ys**2 + xs**2
-        by = 1.0 + q * (self.bend[0] + q * (self.bend[1] + q * self.bend[2]))
-        by /= 1.0 + self.slide * np.maximum(ys, 0.0)
+        by = bent(self.bend, q) / (1.0 + self.slide * np.maximum(ys, 0.0))
         found: list[slice] = []
         for places, begin, points in (
             (ys * by, top, source.shape[1]), (xs * by, left, source.shape[2])

@@ -9,7 +9,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.optics._kernels import _jit  # pyright: ignore[reportPrivateUsage]
+from modoptic.optics._kernels import (
+    _jit,  # pyright: ignore[reportPrivateUsage]
+    cubic,
+)
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -52,8 +55,7 @@ def slide_split(
     line = np.empty(count, np.float32)
     per = np.float32(1.0 / step)
     left_x, top_y = np.float32(left / step), np.float32(top / step)
-    zero, one, two = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-    half = np.float32(0.5)
+    zero, one = np.float32(0.0), np.float32(1.0)
     straight = amount == 0.0 and bend[0] == 0.0 and bend[1] == 0.0 and bend[2] == 0.0
     longest = count if straight else 64
     ends = np.empty(count, np.int64)
@@ -69,12 +71,8 @@ def slide_split(
                 by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
-                t = u - np.float32(iu)
                 at[j] = iu - 1
-                w0[j] = t * (t * (one - half * t) - half)
-                w1[j] = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
-                w2[j] = t * (half + t * (two - np.float32(1.5) * t))
-                w3[j] = t * t * (half * t - half)
+                w0[j], w1[j], w2[j], w3[j] = cubic(u - np.float32(iu))
             # long runs of samples with a point of the raster to each, side by side
             runs = 0
             begin = 0
@@ -91,11 +89,7 @@ def slide_split(
                 by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
                 v = min(max(y * by - top_y, one), np.float32(height - 2.001))
                 iv = int(v)
-                t = v - np.float32(iv)
-                v0 = t * (t * (one - half * t) - half)
-                v1 = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
-                v2 = t * (half + t * (two - np.float32(1.5) * t))
-                v3 = t * t * (half * t - half)
+                v0, v1, v2, v3 = cubic(v - np.float32(iv))
                 first, last = at[begin], at[begin] + end - begin + 3
                 p0, p1 = source[c, iv - 1, first:last], source[c, iv, first:last]
                 p2, p3 = source[c, iv + 1, first:last], source[c, iv + 2, first:last]
@@ -175,7 +169,7 @@ def convolve_pairs(
     Row i of the part takes what is at ``which[i]``: ``cores`` (m, kinds, k, k), of which the middle
     out to ``core_reaches`` is used, at each sample, and ``tails`` likewise at blocks, between whose
     middles it is linear; a reach of -1 is none. Memory after ``split`` and ``blocks``, as much as a
-    row, may be read. Returns the largest share of light left.
+    row, is read with taps of 0: there must be numbers. Returns the largest share of light left.
     """
     row0, column0, width = part
     wide = blocks.shape[2]

@@ -26,19 +26,14 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_jit
-def cubic(t: Any) -> tuple[Any, Any, Any, Any]:
-    """Weights of Catmull and Rom of four even points, for a place t between the middle two.
-
-    Files of kernels that call it keep what they were compiled to when it changes: delete their
-    caches.
-    """
+def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of Catmull and Rom of four even points for a place t between the middle two."""
     half, one = np.float32(0.5), np.float32(1.0)
-    return (
-        t * (t * (one - half * t) - half),
-        one + t * t * (np.float32(1.5) * t - np.float32(2.5)),
-        t * (half + t * (np.float32(2.0) - np.float32(1.5) * t)),
-        t * t * (half * t - half),
-    )
+    a = t * (t * (one - half * t) - half)
+    b = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
+    c = t * (half + t * (np.float32(2.0) - np.float32(1.5) * t))
+    d = t * t * (half * t - half)
+    return a, b, c, d
 
 
 @_jit
@@ -328,7 +323,7 @@ def slide_sharp(
             by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
             v = min(max(y * by - top_y, one), np.float32(height - 2.001))
             iv = int(v)
-            v0, v1, v2, v3 = cubic(v - np.float32(iv))
+            v0, v1, v2, v3 = _cubic(v - np.float32(iv))
             for j in range(wide):
                 x = np.float32(x0 + (begin + j) * step_out)
                 q = x * x + y * y
@@ -336,7 +331,7 @@ def slide_sharp(
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
                 at[j] = iu - 1
-                w0[j], w1[j], w2[j], w3[j] = cubic(u - np.float32(iu))
+                w0[j], w1[j], w2[j], w3[j] = _cubic(u - np.float32(iu))
             first, last = at[0], at[wide - 1] + 4
             for c in range(4):
                 p0, p1 = source[c, iv - 1, first:last], source[c, iv, first:last]

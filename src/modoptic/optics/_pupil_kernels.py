@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
-from modoptic.optics._kernels import cubic
-
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex64]
@@ -439,6 +437,17 @@ def land(
 
 
 @_jit
+def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of Catmull and Rom of four even points for a place t between the middle two."""
+    half, one = np.float32(0.5), np.float32(1.0)
+    a = t * (t * (one - half * t) - half)
+    b = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
+    c = t * (half + t * (np.float32(2.0) - np.float32(1.5) * t))
+    d = t * t * (half * t - half)
+    return a, b, c, d
+
+
+@_jit
 def unshare(rays: ComplexArray, period: float, out: ComplexArray) -> None:
     """The transform [across, outward] of `land`, shares undone, as (n, n) [outward, across]."""
     count = out.shape[0]
@@ -509,7 +518,7 @@ def turned(
             sign = np.float32(1.0 if v >= 0.0 else -1.0)
             v = abs(v)
             iv, iu = int(v), int(u)
-            wv, wu = cubic(np.float32(v - iv)), cubic(np.float32(u - iu))
+            wv, wu = _cubic(np.float32(v - iv)), _cubic(np.float32(u - iu))
             # one by one: sums in an array would be written and read again for each term
             r0 = i0 = r1 = i1 = r2 = i2 = np.float32(0.0)
             for a in range(4):

@@ -6,17 +6,27 @@ one colour lie side by side. Planes are three premultiplied channels and, if any
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from modoptic.optics._kernels import (
-    _jit,  # pyright: ignore[reportPrivateUsage]
-    cubic,
-)
+from modoptic.optics._kernels import _jit  # pyright: ignore[reportPrivateUsage]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+@_jit
+def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of Catmull and Rom of four even points for a place t between the middle two."""
+    half, one = np.float32(0.5), np.float32(1.0)
+    a = t * (t * (one - half * t) - half)
+    b = one + t * t * (np.float32(1.5) * t - np.float32(2.5))
+    c = t * (half + t * (np.float32(2.0) - np.float32(1.5) * t))
+    d = t * t * (half * t - half)
+    return a, b, c, d
 
 
 @_jit
@@ -72,7 +82,7 @@ def slide_split(
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
                 at[j] = iu - 1
-                w0[j], w1[j], w2[j], w3[j] = cubic(u - np.float32(iu))
+                w0[j], w1[j], w2[j], w3[j] = _cubic(u - np.float32(iu))
             # long runs of samples with a point of the raster to each, side by side
             runs = 0
             begin = 0
@@ -89,7 +99,7 @@ def slide_split(
                 by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
                 v = min(max(y * by - top_y, one), np.float32(height - 2.001))
                 iv = int(v)
-                v0, v1, v2, v3 = cubic(v - np.float32(iv))
+                v0, v1, v2, v3 = _cubic(v - np.float32(iv))
                 first, last = at[begin], at[begin] + end - begin + 3
                 p0, p1 = source[c, iv - 1, first:last], source[c, iv, first:last]
                 p2, p3 = source[c, iv + 1, first:last], source[c, iv + 2, first:last]

@@ -8,8 +8,15 @@ import pytest
 from tests.optics.test_depth_edges import LENS, RESPONSE, WHITE, grid, level, sheet
 
 from modoptic.bench.twin_edges import twin_light
-from modoptic.optics import IdealLens, LensState, LightRenderer, SampleGrid, reference_light
-from modoptic.optics._iris import RINGS, Left, masks, mixed, squares
+from modoptic.optics import (
+    IdealLens,
+    LensState,
+    LightRenderer,
+    SampleGrid,
+    _layer_kernels,
+    reference_light,
+)
+from modoptic.optics._iris import RINGS, Left, masks, mixed
 from modoptic.scenes import Lamps, Scene
 
 FloatArray = npt.NDArray[np.float32]
@@ -29,16 +36,18 @@ def test_parts_share_every_tap_and_a_large_disc_evenly(radius: float) -> None:
         assert found[:, ::-1, ::-1] == pytest.approx(masks(14, -radius, 0.7, RINGS), abs=1e-6)
 
 
-def test_squares_hold_all_of_a_kernel_and_little_more() -> None:
-    kernels = np.zeros((2, 3, 9, 9), np.float32)
-    kernels[0, 1, 1:4, 2:6] = 1.0
-    kernels[1, 0, 4, 4] = 1.0
-    for kernel, (reach, row, column) in zip(kernels, squares(kernels), strict=True):
-        rest = kernel.copy()
-        rows, columns = (slice(4 + v - reach, 5 + v + reach) for v in (row, column))
-        rest[:, rows, columns] = 0.0
-        assert not rest.any()
-    assert squares(kernels)[:, 0].tolist() == [2, 0]
+def test_spans_hold_all_taps_of_a_kernel_and_no_more() -> None:
+    kernels = np.zeros((1, 2, 3, 9, 9), np.float32)
+    kernels[0, 0, 1, 1:4, 2:6] = 1.0
+    kernels[0, 0, 2, 3, 7] = -1.0
+    kernels[0, 1, 0, 4, 4] = 1.0
+    spans = np.empty((1, 2, 9, 2), np.int64)
+    _layer_kernels.tap_spans(kernels, spans)
+    wanted = np.zeros((2, 9, 2), np.int64)
+    wanted[0, 1:4] = 2, 6
+    wanted[0, 3, 1] = 8
+    wanted[1, 4] = 4, 5
+    assert (spans[0] == wanted).all()
 
 
 def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
@@ -57,12 +66,17 @@ def test_parts_that_let_the_same_pass_are_one_again() -> None:
     left.part(np.ones((2, 3), np.bool_), (1, 2))
     assert left.whole == pytest.approx(1.0, abs=1e-6)
     assert left.within((0, 0), (4, 6)) == (slice(1, 3), slice(2, 5))
-    left.parts[:, 1, 2] *= 0.25
-    left.parts[:9, 2, 4] = 0.0
+    left.parts[1, 2] *= 0.25
+    left.parts[2, 4, :9] = 0.0
     left.gather()
-    assert left.alike[1, 2] == pytest.approx(0.25, abs=1e-6) and not left.parts[:, 1, 2].any()
-    assert left.alike[2, 4] == 0.0 and left.parts[9:, 2, 4].all()
-    assert left.most(slice(2, 3), slice(4, 5)) == pytest.approx(float(left.parts[:, 2, 4].sum()))
+    assert left.alike[1, 2] == pytest.approx(0.25, abs=1e-6) and not left.parts[1, 2].any()
+    assert left.alike[2, 4] == 0.0 and left.parts[2, 4, 9:19].all()
+    rest = float(left.parts[2, 4].sum())
+    assert left.apart[2, 4] == pytest.approx(rest) and left.whole[2, 4] == pytest.approx(rest)
+    # nothing else is in parts any more
+    assert left.within((0, 0), (4, 6)) == (slice(2, 3), slice(4, 5))
+    assert left.more_than(0.9 * rest, slice(2, 3), slice(4, 5))
+    assert not left.more_than(1.1 * rest, slice(2, 3), slice(4, 5))
 
 
 def test_a_blurred_card_hides_a_blurred_one_right_behind_it() -> None:

@@ -19,6 +19,7 @@ from modoptic.optics import (
     VeilingGlare,
     _glare_kernels,
     _kernels,
+    _layer_kernels,
     _pupil_kernels,
     _reference,
     _tail_kernels,
@@ -244,10 +245,11 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
             "spans_of", "blur_iris", "blur_line", "share_outside", "cut", "slide", "slide_sharp",
-            "split_columns",
-            "convolve_under_mosaic", "convolve_planes",
-            "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
-            "expose_mosaic", "expose_color",
+            "under_color", "add_lamps", "stamp_mosaic", "expose_mosaic", "expose_color",
+        )),
+        *(getattr(_layer_kernels, name) for name in (
+            "tap_spans", "wanted_points", "convolve_planes", "under_mosaic", "split_columns",
+            "convolve_under_mosaic", "part_light", "pass_parts", "gather_parts", "any_above",
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",

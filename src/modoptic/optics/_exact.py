@@ -13,8 +13,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from modoptic.bands import run_bands
-from modoptic.optics import _kernels, _tail_kernels
-from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed, squares
+from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
+from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed
 from modoptic.optics._pupil import bent, quick_size
 from modoptic.optics._sources import (
     COVERS,
@@ -79,6 +79,8 @@ _SHARP = 4.0
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 _STRIP = 128
 """Rows of kept texture that are resampled together."""
+_BLURRED = 1 << 18
+"""Values of a blurred layer that are kept between being made and laid under what is there."""
 _TAILS_LACK = 0.0016
 """Error, of white, that the tails of kernels may leave in what somebody watches."""
 
@@ -238,12 +240,17 @@ class _Part(NamedTuple):
         return out[np.ix_(rows, columns)]
 
     def lay(
-        self, kernels: list[FloatArray], pattern: IntArray, light: FloatArray, passing: FloatArray,
-        at: tuple[slice, slice] | None = None,
+        self, kernels: FloatArray, pattern: IntArray, light: FloatArray, passing: FloatArray,
+        share: FloatArray, at: tuple[slice, slice] | None = None,
     ) -> None:  # fmt: skip
-        """With kernels for each of ``passing`` (n, h, w) lay it under samples, all or these."""
+        """Lay it under samples, all or these, with kernels (parts, n, kinds, m, m).
+
+        ``passing`` (h, w, lanes) and ``share`` (h, w) as of `_layer_kernels`.
+        """
         rows, columns = at or tuple(slice(0, n) for n in self.shape)
         top, left = rows.start + self.corner[0], columns.start + self.corner[1]
+        spans = np.empty((*kernels.shape[:2], kernels.shape[3], 2), np.int64)
+        _layer_kernels.tap_spans(kernels, spans)
         if self.places is None:
             n, m = self.dense, 2 * self.margin + 1
             window = self.image[
@@ -252,27 +259,37 @@ class _Part(NamedTuple):
             ]  # fmt: skip
             count = pattern.shape[0] * n
             split = np.empty((count, 4, window.shape[1], -(-window.shape[2] // count)), np.float32)
-            _kernels.split_columns(np.ascontiguousarray(window), split)
-            for taps, share in zip(kernels, passing, strict=True):
-                _kernels.convolve_under_mosaic(
-                    split, self.margin, self.which[rows], taps, squares(taps), self.opaque, pattern,
-                    top, left, columns.stop - columns.start, light, share,
-                )  # fmt: skip
+            _layer_kernels.split_columns(np.ascontiguousarray(window), split)
+            _layer_kernels.convolve_under_mosaic(
+                split, self.margin, self.which[rows], kernels, spans, self.opaque, pattern, top,
+                left, columns.stop - columns.start, light, passing, share,
+            )  # fmt: skip
             return
         y, x = self.places[0][rows], self.places[1][columns]
         i, j = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
         i0, i1, j0, j1 = int(i[0]), int(i[-1]) + 2, int(j[0]), int(j[-1]) + 2
+        wanted = np.empty((i1 - i0, 2), np.int64)
+        _layer_kernels.wanted_points(i - i0, j - j0, top, left, share, wanted)
         m = 2 * self.margin
         window = np.ascontiguousarray(self.image[:, i0 : i1 + m, j0 : j1 + m])
-        blurred = np.empty((len(kernels), 6, i1 - i0, j1 - j0), np.float32)
-        for taps, planes in zip(kernels, blurred, strict=True):
-            _kernels.convolve_planes(
-                window, self.margin, self.which[i0:i1], taps, squares(taps), self.opaque, planes
-            )
-        _kernels.under_mosaic(
-            blurred, i - i0, (y - i).astype(np.float32), j - j0, (x - j).astype(np.float32), top,
-            left, pattern, light, passing,
-        )  # fmt: skip
+        # so many rows of points at a time that what is made of them stays in the cache
+        height, wide = i1 - i0, 6 * (j1 - j0) * passing.shape[2]
+        strip = min(max(_BLURRED // wide, 8), height - 1)
+        blurred = np.empty((strip + 1, 6, j1 - j0, passing.shape[2]), np.float32)
+        for first in range(0, height - 1, strip):
+            end = min(first + strip, height - 1)
+            # the last row of the strip before is the first of this one
+            kept = min(first, 1)
+            blurred[:kept] = blurred[strip : strip + kept]
+            _layer_kernels.convolve_planes(
+                window, first + kept, self.margin, self.which[i0:i1], kernels, spans, wanted,
+                self.opaque, blurred[kept : end + 1 - first],
+            )  # fmt: skip
+            r0, r1 = np.searchsorted(i - i0, (first, end))
+            _layer_kernels.under_mosaic(
+                blurred, i[r0:r1] - i0 - first, (y - i)[r0:r1].astype(np.float32), j - j0,
+                (x - j).astype(np.float32), top + int(r0), left, pattern, light, passing, share,
+            )  # fmt: skip
 
 
 class _Pairs(NamedTuple):
@@ -600,7 +617,7 @@ class ExactView:
             (y - first_row, x - first_column) if level else None,
         )  # fmt: skip
         self._put(part, pattern, stack, left, light, None if alike else (discs / step, step_um))
-        return whole and left.most(slice(*within), slice(*beside)) < _OPAQUE
+        return whole and not left.more_than(_OPAQUE, slice(*within), slice(*beside))
 
     def _put(
         self, part: _Part, pattern: IntArray, kernels: FloatArray, left: Left, light: FloatArray,
@@ -620,12 +637,13 @@ class ExactView:
             if apart is not None:
                 left.part(apart, part.corner)
                 at = left.within(part.corner, part.shape)
-            part.lay(cut, pattern, light, left.parts, at)
+            if at is not None:
+                part.lay(cut, pattern, light, left.parts, left.apart, at)
         elif at is not None:
-            alone, passing = np.zeros_like(light), np.ones_like(light)
-            part.lay([kernels], pattern, alone, passing[None], at)
-            left.pass_on(alone, passing, light)
-        part.lay([kernels], pattern, light, left.alike[None])
+            alone, kept = np.zeros_like(light), (left.apart > 0.0).astype(np.float32)
+            part.lay(kernels[None], pattern, alone, kept[..., None], kept, at)
+            left.pass_on(alone, kept, light)
+        part.lay(kernels[None], pattern, light, left.alike[..., None], left.alike)
         left.gather()
 
     def _at_samples(

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from modoptic.optics import _kernels
+from modoptic.optics import _layer_kernels
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -68,26 +69,6 @@ def masks(reach: int, radius: float, soft: float, rings: int) -> FloatArray:
     return out.astype(np.float32)
 
 
-def squares(kernels: FloatArray) -> IntArray:
-    """What is not 0 of kernels (n, kinds, m, m) lies within squares: (n, 3).
-
-    How far each reaches to each side of its middle, and by how many rows and columns that lies off
-    the kernel's.
-    """
-    middle = kernels.shape[2] // 2
-    out = np.zeros((len(kernels), 3), np.int64)
-    filled = np.asarray((kernels != 0.0).any(axis=1))
-    for square, taps in zip(out, filled, strict=True):
-        ends: list[tuple[int, int]] = []
-        for axis in (1, 0):
-            at = np.flatnonzero(taps.any(axis=axis)) - middle
-            ends.append((int(at[0]), int(at[-1])))
-        reach = max((last - first + 1) // 2 for first, last in ends)
-        room = middle - reach
-        square[:] = reach, *(min(max((a + b) // 2, -room), room) for a, b in ends)
-    return out
-
-
 def mixed(cover: FloatArray, reach: int) -> BoolArray:
     """Where some of a layer and some of what is behind it lie within ``reach`` points.
 
@@ -112,37 +93,46 @@ class Left:
     def __init__(self, shape: tuple[int, int]) -> None:
         self.alike = np.ones(shape, np.float32)
         """(h, w) through all of the iris; 0 where it is parted."""
-        self.parts = np.zeros((0, *shape), np.float32)
-        """(parts, h, w) through each part, 0 where it is not; the first to be parted makes it."""
+        self.parts = np.zeros((*shape, 0), np.float32)
+        """(h, w, lanes) through each part, 0 where it is not; the first to be parted makes it."""
+        self.apart = np.zeros(shape, np.float32)
+        """(h, w), the sum of `parts`."""
         self.box = slice(0, 0), slice(0, 0)
-        """Rows and columns within which it may be."""
+        """Rows and columns within which it is more than 0."""
         self._weights: FloatArray = np.zeros(0, np.float32)
 
     @property
     def whole(self) -> FloatArray:
         """(h, w) through all parts together."""
-        return self.alike + self.parts.sum(axis=0) if self.parts.size else self.alike
+        return self.alike + self.apart
 
-    def most(self, rows: slice, columns: slice) -> float:
-        """The largest share left in these rows and columns."""
-        parts = self.parts[:, rows, columns].sum(axis=0)
-        return max(float(self.alike[rows, columns].max()), float(parts.max(initial=0.0)))
+    def more_than(self, limit: float, rows: slice, columns: slice) -> bool:
+        """Whether so much is left of any sample in these rows and columns."""
+        ends = rows.start, rows.stop, columns.start, columns.stop
+        return any(
+            cast(bool, _layer_kernels.any_above(of, *ends, limit))
+            for of in (self.alike, self.apart)
+        )
 
-    def cut(self, kernels: FloatArray, masks: FloatArray) -> list[FloatArray]:
+    def cut(self, kernels: FloatArray, masks: FloatArray) -> FloatArray:
         """Kernels (n, kinds, m, m) of a layer for each part, by masks (parts, n, m, m) of it.
 
-        The first layer for which this is asked says how much of the light each part gets.
+        (parts, n, kinds, m, m). The first layer for which this is asked says how much of the light
+        each part gets.
         """
         shares = np.einsum("nkij,pnij->pnk", kernels, masks, optimize=False)
         if not self._weights.size:
             mean = np.maximum(shares.mean(axis=(1, 2)), 0.0)
-            self._weights = mean / mean.sum()
-        out: list[FloatArray] = []
-        for mask, share, weight in zip(masks, shares, self._weights, strict=True):
+            lanes = -(-mean.size // _layer_kernels.LANES) * _layer_kernels.LANES
+            self._weights = np.zeros(lanes, np.float32)
+            self._weights[: mean.size] = mean / mean.sum()
+        out = np.empty((len(masks), *kernels.shape), np.float32)
+        for k, (mask, share) in enumerate(zip(masks, shares, strict=True)):
+            weight = self._weights[k]
             if share.min() < _FEW * weight or weight == 0.0:
-                out.append(kernels)
+                out[k] = kernels
             else:
-                out.append(kernels * (mask[:, None] / share[:, :, None, None]))
+                out[k] = kernels * (mask[:, None] / share[:, :, None, None])
         return out
 
     def part(self, where: BoolArray, corner: tuple[int, int]) -> None:
@@ -151,18 +141,13 @@ class Left:
         if not rows.size:
             return
         if not self.parts.size:
-            self.parts = np.zeros((self._weights.size, *self.alike.shape), np.float32)
-        inner = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        at_rows, at_columns = (
-            slice(first + span.start, first + span.stop)
-            for first, span in zip(corner, inner, strict=True)
-        )
-        alike = self.alike[at_rows, at_columns]
-        moved = np.where(where[inner], alike, np.float32(0.0))
-        alike -= moved
-        for part, weight in zip(self.parts, self._weights, strict=True):
-            part[at_rows, at_columns] += moved * weight
-        self.box = _hull(self.box[0], at_rows), _hull(self.box[1], at_columns)
+            self.parts = np.zeros((*self.alike.shape, self._weights.size), np.float32)
+        _layer_kernels.part_light(where, *corner, self._weights, self.alike, self.parts, self.apart)
+        spans = [
+            slice(first + int(at[0]), first + int(at[-1]) + 1)
+            for first, at in zip(corner, (rows, columns), strict=True)
+        ]
+        self.box = _hull(self.box[0], spans[0]), _hull(self.box[1], spans[1])
 
     def within(self, corner: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice] | None:
         """`box` within a part of the tile, counted from its corner; None if it lies outside."""
@@ -172,25 +157,32 @@ class Left:
         ]
         return (out[0], out[1]) if all(s.start < s.stop for s in out) else None
 
-    def pass_on(self, alone: FloatArray, share: FloatArray, light: FloatArray) -> None:
-        """Add to light (h, w) a layer ``alone``, alike through all parts, that leaves ``share``."""
-        rows, columns = self.box
-        parts = self.parts[:, rows, columns]
-        light[rows, columns] += alone[rows, columns] * parts.sum(axis=0)
-        parts *= share[rows, columns]
+    def pass_on(self, alone: FloatArray, kept: FloatArray, light: FloatArray) -> None:
+        """Add to light (h, w) a layer ``alone``, alike through all parts, that leaves ``kept``."""
+        _layer_kernels.pass_parts(alone, kept, light, self.parts, self.apart, *self._ends())
 
     def gather(self) -> None:
         """Parts have changed: those through which the same share is left are alike again."""
+        if not _empty(self.box):
+            top, bottom, left, right = cast(
+                "tuple[int, int, int, int]",
+                _layer_kernels.gather_parts(
+                    self.parts, self._weights, self.alike, self.apart, *self._ends(), _ALIKE
+                ),
+            )
+            self.box = slice(top, bottom), slice(left, right)
+
+    def _ends(self) -> tuple[int, int, int, int]:
         rows, columns = self.box
-        if rows.start < rows.stop:
-            _kernels.gather_parts(
-                self.parts, self._weights, self.alike, rows.start, rows.stop, columns.start,
-                columns.stop, _ALIKE,
-            )  # fmt: skip
+        return rows.start, rows.stop, columns.start, columns.stop
+
+
+def _empty(box: tuple[slice, slice]) -> bool:
+    return any(span.start >= span.stop for span in box)
 
 
 def _hull(one: slice, other: slice) -> slice:
     """From the first to the last of two spans, the one of which may be empty."""
-    if one.start == one.stop:
+    if one.start >= one.stop:
         return other
     return slice(min(one.start, other.start), max(one.stop, other.stop))

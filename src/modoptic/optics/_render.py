@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
-from modoptic.optics import _kernels, _tail_kernels
+from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
 from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
 from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
@@ -468,13 +468,15 @@ def warm_layers() -> Iterator[str]:
     _kernels.blur_line(four, np.ones(7, np.float32), image)
     yield "optics: diffraction"
     at, part = np.zeros(2, np.int64), np.zeros(2, np.float32)
-    pattern, boxes = np.zeros((2, 2), np.int64), np.array([[1, 0, 0]])
+    pattern, spans = np.zeros((2, 2), np.int64), np.zeros((1, 1, 3, 2), np.int64)
     light, passing = np.zeros((3, 2, 2), np.float32), np.ones((2, 2), np.float32)
     split, taps = np.zeros((2, 4, 9, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
-    _kernels.split_columns(four, split)
-    _kernels.convolve_under_mosaic(
-        split, 1, at, taps, boxes, False, pattern, 0, 0, 2, light[0], passing
-    )
+    _layer_kernels.split_columns(four, split)
+    _layer_kernels.tap_spans(taps[None], spans)
+    _layer_kernels.convolve_under_mosaic(
+        split, 1, at, taps[None], spans, False, pattern, 0, 0, 2, light[0], passing[..., None],
+        passing,
+    )  # fmt: skip
     _kernels.share_outside(taps[0])
     _kernels.cut(taps[0], 0.9)
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
@@ -491,12 +493,21 @@ def warm_layers() -> Iterator[str]:
         passing,
     )  # fmt: skip
     yield "optics: spread"
-    six = np.zeros((1, 6, 4, 4), np.float32)
-    rows = np.zeros(4, np.int64)
-    _kernels.convolve_planes(four, 1, rows, taps[:, :3].copy(), boxes, False, six[0])
+    six, rows = np.zeros((4, 6, 4, 1), np.float32), np.zeros(4, np.int64)
+    wanted = np.empty((4, 2), np.int64)
+    _layer_kernels.wanted_points(at, at, 0, 0, passing, wanted)
+    _layer_kernels.convolve_planes(
+        four, 0, 1, rows, taps[None, :, :3].copy(), spans, wanted, False, six
+    )
     yield "optics: defocus of the full model"
-    _kernels.under_mosaic(six, at, part, at, part, 0, 0, pattern, light[0], light[:1])
-    _kernels.gather_parts(light, np.ones(3, np.float32), passing, 0, 2, 0, 2, 1e-5)
+    _layer_kernels.under_mosaic(
+        six, at, part, at, part, 0, 0, pattern, light[0], passing[..., None], passing
+    )
+    parts, weights = np.zeros((2, 2, 8), np.float32), np.ones(8, np.float32)
+    _layer_kernels.part_light(np.ones((2, 2), np.bool_), 0, 0, weights, passing, parts, light[1])
+    _layer_kernels.pass_parts(light[0], light[0], light[2], parts, light[1], 0, 2, 0, 2)
+    _layer_kernels.gather_parts(parts, weights, passing, light[1], 0, 2, 0, 2, 1e-5)
+    _layer_kernels.any_above(passing, 0, 2, 0, 2, 1e-4)
     _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]

@@ -1,0 +1,454 @@
+"""Kernels that convolve a layer and lay it under what is there, by parts of the iris or by all.
+
+Images are float32 (4, height, width): three premultiplied channels and coverage. What passes the
+layers in front lies side by side for each sample, (h, w, lanes): of all of the iris, one lane, or
+of its parts, as many lanes as fill whole vectors of 8; those beyond the last part are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit  # pyright: ignore[reportUnknownVariableType]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+LANES = 8
+"""Parts are computed so many at a time."""
+_TOGETHER = 8
+"""Rows that are convolved together."""
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
+
+
+@_jit
+def tap_spans(kernels: FloatArray, spans: IntArray) -> None:
+    """First and end of the taps that are not 0 in each row of kernels, of any of their kinds.
+
+    ``kernels`` (parts, n, kinds, m, m), ``spans`` (parts, n, m, 2); both are 0 in an empty row.
+    """
+    parts, count, kinds, size, _ = kernels.shape
+    for part in range(parts):
+        for n in range(count):
+            for i in range(size):
+                first, end = size, 0
+                for kind in range(kinds):
+                    row = kernels[part, n, kind, i]
+                    k = 0
+                    while k < first and row[k] == np.float32(0.0):
+                        k += 1
+                    first = k
+                    k = size
+                    while k > end and row[k - 1] == np.float32(0.0):
+                        k -= 1
+                    end = k
+                spans[part, n, i, 0] = min(first, end)
+                spans[part, n, i, 1] = end
+
+
+@_jit
+def _filled(line: FloatArray, left: int, width: int) -> tuple[int, int]:
+    """From which place on, counted from ``left``, and up to which a row is not 0."""
+    first, end = 0, width
+    while first < end and line[left + first] == np.float32(0.0):
+        first += 1
+    while end > first and line[left + end - 1] == np.float32(0.0):
+        end -= 1
+    return first, end
+
+
+@_jit
+def wanted_points(
+    rows: IntArray, columns: IntArray, top: int, left: int, share: FloatArray, wanted: IntArray
+) -> None:
+    """First and end of the points in each row between which samples lie that are still open.
+
+    See `under_mosaic`; ``wanted`` (h, 2) is of the rows of its layers.
+    """
+    wanted[:, 0] = np.iinfo(np.int64).max
+    wanted[:, 1] = 0
+    for i in range(rows.size):
+        first, end = _filled(share[top + i], left, columns.size)
+        if first < end:
+            for y in range(rows[i], rows[i] + 2):
+                wanted[y, 0] = min(wanted[y, 0], columns[first])
+                wanted[y, 1] = max(wanted[y, 1], columns[end - 1] + 2)
+
+
+@_jit
+def _add_taps(taps: FloatArray, line: FloatArray, into: FloatArray) -> None:
+    """Convolve a line with taps, four at a time, and add that; those that are missing are 0."""
+    for x in range(0, taps.size, 4):
+        t0, t1, t2, t3 = taps[x], taps[x + 1], taps[x + 2], taps[x + 3]
+        part = line[x : x + into.size + 3]
+        for j in range(into.size):
+            into[j] += t0 * part[j] + t1 * part[j + 1] + t2 * part[j + 2] + t3 * part[j + 3]
+
+
+@_jit
+def _add_three(
+    taps: FloatArray, line: FloatArray, one: FloatArray, two: FloatArray, three: FloatArray
+) -> None:
+    """As `_add_taps` with three rows of taps."""
+    for x in range(0, taps.shape[1], 4):
+        a0, a1, a2, a3 = taps[0, x], taps[0, x + 1], taps[0, x + 2], taps[0, x + 3]
+        b0, b1, b2, b3 = taps[1, x], taps[1, x + 1], taps[1, x + 2], taps[1, x + 3]
+        c0, c1, c2, c3 = taps[2, x], taps[2, x + 1], taps[2, x + 2], taps[2, x + 3]
+        part = line[x : x + one.size + 3]
+        for j in range(one.size):
+            v0, v1, v2, v3 = part[j], part[j + 1], part[j + 2], part[j + 3]
+            one[j] += a0 * v0 + a1 * v1 + a2 * v2 + a3 * v3
+            two[j] += b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3
+            three[j] += c0 * v0 + c1 * v1 + c2 * v2 + c3 * v3
+
+
+@_jit
+def convolve_planes(
+    source: FloatArray, first_row: int, margin: int, which: IntArray, kernels: FloatArray,
+    spans: IntArray, wanted: IntArray, opaque: bool, out: FloatArray,
+) -> None:  # fmt: skip
+    """Convolve rows of a layer with the kernel of each channel, for each part of the iris.
+
+    Row i takes ``kernels[:, which[i]]`` of (parts, n, 3, m, m), of whose taps those within
+    ``spans`` (parts, n, m, 2) are not 0; ``source`` is larger by ``margin`` points on each side.
+    ``out`` (h, 6, w, lanes), which begins at ``first_row``, gets, where row i of the layer is
+    ``wanted[i]`` (2,), the three channels and then the coverage as each channel sees it.
+    ``opaque`` says that the layer covers all.
+    """
+    parts, size = kernels.shape[0], kernels.shape[3]
+    off = margin - size // 2
+    beyond, lanes = first_row + out.shape[0], out.shape[3]
+    planes = 3 if opaque else 4
+    # a few rows, one after the other in one line, so that loops are long and all is in the cache
+    rows = (_TOGETHER + size) * (source.shape[2] + 4)
+    lines = np.zeros((4, rows), np.float32)
+    sums = np.empty((6, rows), np.float32)
+    taps = np.zeros((3, size + 4), np.float32)
+    i = first_row
+    while i < beyond:
+        n = which[i]
+        top, begin, end = i, wanted[i, 0], wanted[i, 1]
+        i += 1
+        if begin >= end:
+            continue
+        while i < min(top + _TOGETHER, beyond) and which[i] == n and wanted[i, 0] < wanted[i, 1]:
+            begin, end = min(begin, wanted[i, 0]), max(end, wanted[i, 1])
+            i += 1
+        low, high = size, 0
+        for part in range(parts):
+            for y in range(size):
+                if spans[part, n, y, 0] < spans[part, n, y, 1]:
+                    low = min(low, spans[part, n, y, 0])
+                    high = max(high, spans[part, n, y, 1])
+        width = end - begin
+        wide = width + max(high - low, 1) - 1
+        count = (i - top - 1) * wide + width
+        for c in range(planes):
+            for y in range(i - top + size - 1):
+                left = begin + off + low
+                lines[c, y * wide : (y + 1) * wide] = source[c, top + off + y, left : left + wide]
+        s0, s1, s2 = sums[3, :count], sums[4, :count], sums[5, :count]
+        if parts < lanes:
+            out[top - first_row : i - first_row, :, begin:end] = np.float32(0.0)
+        for part in range(parts):
+            sums[:, :count] = np.float32(0.0)
+            for y in range(size):
+                first, last = spans[part, n, y, 0], spans[part, n, y, 1]
+                if first >= last:
+                    continue
+                fours = (last - first + 3) // 4 * 4
+                for c in range(3):
+                    taps[c, : last - first] = kernels[part, n, c, y, first:last]
+                    taps[c, last - first : fours] = np.float32(0.0)
+                at = y * wide + first - low
+                for c in range(3):
+                    _add_taps(taps[c, :fours], lines[c, at:], sums[c, :count])
+                if not opaque:
+                    # what covers is the same in all three
+                    _add_three(taps[:, :fours], lines[3, at:], s0, s1, s2)
+            if opaque:
+                sums[3:, :count] = np.float32(1.0)
+            for row in range(top, i):
+                for c in range(6):
+                    line = sums[c, (row - top) * wide : (row - top) * wide + width]
+                    target = out[row - first_row, c, begin:end]
+                    for j in range(width):
+                        target[j, part] = line[j]
+
+
+@_jit
+def under_mosaic(
+    layers: FloatArray,
+    rows: IntArray,
+    row_part: FloatArray,
+    columns: IntArray,
+    column_part: FloatArray,
+    top: int,
+    left: int,
+    pattern: IntArray,
+    light: FloatArray,
+    passing: FloatArray,
+    share: FloatArray,
+) -> None:
+    """Lay a layer under what is there, each sample in its own colour, by parts of the iris.
+
+    ``layers`` (rows, 6, columns, lanes) is by `convolve_planes`. Sample (top + i, left + j) of the
+    tile lies ``row_part[i]`` beyond row ``rows[i]`` of it, which is not the last; likewise for
+    columns. ``pattern`` (p, p) has the channels of the tile's first samples. ``light`` (h, w)
+    gathers, ``passing`` (h, w, lanes) is the share that passes what is in front, and ``share``
+    (h, w) its sum, where it is more than 0.
+    """
+    width, lanes = columns.size, passing.shape[2]
+    one, zero = np.float32(1.0), np.float32(0.0)
+    line = np.empty((4, layers.shape[2], lanes), np.float32)
+    last = pattern.shape[0] - 1
+    for i in range(rows.size):
+        left_over = share[top + i]
+        first, end = _filled(left_over, left, width)
+        if first >= end:
+            continue
+        y, part = rows[i], row_part[i]
+        colors = pattern[(top + i) & last]
+        c0 = c1 = colors[0]
+        for k in range(last + 1):
+            c1 = colors[k] if colors[k] != c0 else c1
+        begin, beyond = columns[first], columns[end - 1] + 2
+        for k in range(4):
+            plane = (k >> 1) * 3 + (c1 if k & 1 else c0)
+            above = layers[y, plane, begin:beyond].reshape(-1)
+            below = layers[y + 1, plane, begin:beyond].reshape(-1)
+            into = line[k, begin:beyond].reshape(-1)
+            for j in range(into.size):
+                into[j] = above[j] + part * (below[j] - above[j])
+        target = light[top + i]
+        if lanes == 1:
+            for j in range(first, end):
+                through = left_over[left + j]
+                if through == zero:
+                    continue
+                x, t = columns[j], column_part[j]
+                k = 0 if colors[(left + j) & last] == c0 else 1
+                cover = max(
+                    line[2 + k, x, 0] + t * (line[2 + k, x + 1, 0] - line[2 + k, x, 0]), zero
+                )
+                value = max(line[k, x, 0] + t * (line[k, x + 1, 0] - line[k, x, 0]), zero)
+                if cover > one:
+                    value /= cover
+                    cover = one
+                target[left + j] += through * value
+                left_over[left + j] = through * (one - cover)
+            continue
+        for j in range(first, end):
+            if left_over[left + j] == zero:
+                continue
+            x, t = columns[j], column_part[j]
+            k = 0 if colors[(left + j) & last] == c0 else 1
+            p0, p1, a0, a1 = line[k, x], line[k, x + 1], line[2 + k, x], line[2 + k, x + 1]
+            rest = passing[top + i, left + j]
+            total, gathered = zero, zero
+            for lane in range(0, lanes, 8):
+                for n in range(lane, lane + 8):
+                    cover = max(a0[n] + t * (a1[n] - a0[n]), zero)
+                    value = max(p0[n] + t * (p1[n] - p0[n]), zero)
+                    over = max(cover, one)
+                    through = rest[n]
+                    gathered += through * value / over
+                    through *= one - cover / over
+                    rest[n] = through
+                    total += through
+            target[left + j] += gathered
+            left_over[left + j] = total
+
+
+@_jit
+def split_columns(source: FloatArray, out: FloatArray) -> None:
+    """Columns of (4, h, w) dealt out to n parts, (n, 4, h, w / n rounded up)."""
+    planes, height, width = source.shape
+    parts = out.shape[0]
+    for c in range(planes):
+        for i in range(height):
+            line = source[c, i]
+            for n in range(parts):
+                target = out[n, c, i]
+                for j in range((width - n + parts - 1) // parts):
+                    target[j] = line[j * parts + n]
+
+
+@_jit
+def convolve_under_mosaic(
+    split: FloatArray, margin: int, which: IntArray, kernels: FloatArray, spans: IntArray,
+    opaque: bool, pattern: IntArray, top: int, left: int, width: int, light: FloatArray,
+    passing: FloatArray, share: FloatArray,
+) -> None:  # fmt: skip
+    """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
+
+    ``pattern`` (p, p) has the channels of the tile's first samples. ``split`` (p n, 4, rows,
+    columns) is the layer by `split_columns`; n of its points make the distance of two samples. It
+    is larger than the part by ``margin`` points on each side. Row i of the part, which begins at
+    (top, left) of the tile, takes ``kernels[:, which[i]]`` of (parts, n, p p, m, m), of whose taps
+    those within ``spans`` (parts, n, m, 2) are not 0. ``opaque`` says that the layer covers all.
+    ``share`` (h, w) tells which samples are open; in parts it stays as it is, see `gather_parts`.
+    """
+    period = pattern.shape[0]
+    half = width // period + 2
+    sums = np.empty(half, np.float32)
+    cover = np.empty(half, np.float32)
+    size = kernels.shape[3]
+    parts = split.shape[0]
+    dense = parts // period
+    off = margin - size // 2
+    for i in range(which.size):
+        opened = share[top + i]
+        first, end = _filled(opened, left, width)
+        if first >= end:
+            continue
+        last = end - 1
+        target, rest = light[top + i], passing[top + i]
+        n = which[i]
+        for side in range(period):
+            begin = first + (side - first - left) % period
+            if begin > last:
+                continue
+            count = (last - begin) // period + 1
+            kind = period * ((top + i) % period) + side
+            c = pattern[(top + i) % period, side]
+            for part in range(kernels.shape[0]):
+                sums[:count] = np.float32(0.0)
+                cover[:count] = np.float32(0.0)
+                for plane in range(1 if opaque else 2):
+                    into = cover if plane else sums
+                    source = 3 if plane else c
+                    for y in range(size):
+                        row = dense * i + off + y
+                        taps = kernels[part, n, kind, y]
+                        x, beyond = spans[part, n, y, 0], spans[part, n, y, 1]
+                        at = dense * begin + off
+                        while x + 4 <= beyond:
+                            t0, t1, t2, t3 = taps[x], taps[x + 1], taps[x + 2], taps[x + 3]
+                            a, b, d, e = at + x, at + x + 1, at + x + 2, at + x + 3
+                            s0 = split[a % parts, source, row, a // parts : a // parts + count]
+                            s1 = split[b % parts, source, row, b // parts : b // parts + count]
+                            s2 = split[d % parts, source, row, d // parts : d // parts + count]
+                            s3 = split[e % parts, source, row, e // parts : e // parts + count]
+                            for j in range(count):
+                                into[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
+                            x += 4
+                        while x < beyond:
+                            t0 = taps[x]
+                            a = at + x
+                            s0 = split[a % parts, source, row, a // parts : a // parts + count]
+                            for j in range(count):
+                                into[j] += t0 * s0[j]
+                            x += 1
+                for j in range(count):
+                    at = left + begin + period * j
+                    through = rest[at, part]
+                    if opaque:
+                        target[at] += through * max(sums[j], np.float32(0.0))
+                        rest[at, part] = np.float32(0.0)
+                    elif opened[at] > np.float32(0.0):
+                        # where the kernel overshoots, colour and coverage do so together
+                        by = max(cover[j], np.float32(0.0))
+                        value = max(sums[j], np.float32(0.0))
+                        if by > np.float32(1.0):
+                            value /= by
+                            by = np.float32(1.0)
+                        target[at] += through * value
+                        rest[at, part] = through * (np.float32(1.0) - by)
+
+
+@_jit
+def part_light(
+    where: BoolArray, top: int, left: int, weights: FloatArray, alike: FloatArray,
+    parts: FloatArray, apart: FloatArray,
+) -> None:  # fmt: skip
+    """What is ``alike`` (h, w) through all of the iris becomes a share of each of its parts.
+
+    By their ``weights`` (lanes,), ``where`` (rows, columns) from (top, left) of the tile on says
+    so. ``parts`` (h, w, lanes); ``apart`` (h, w) is its sum.
+    """
+    for i in range(where.shape[0]):
+        for j in range(where.shape[1]):
+            share = alike[top + i, left + j]
+            if where[i, j] and share > np.float32(0.0):
+                target = parts[top + i, left + j]
+                for n in range(weights.size):
+                    target[n] += share * weights[n]
+                apart[top + i, left + j] += share
+                alike[top + i, left + j] = np.float32(0.0)
+
+
+@_jit
+def pass_parts(
+    alone: FloatArray, kept: FloatArray, light: FloatArray, parts: FloatArray, apart: FloatArray,
+    top: int, bottom: int, left: int, right: int,
+) -> None:  # fmt: skip
+    """Add to ``light`` a layer that is ``alone`` (h, w) through all parts and leaves ``kept``.
+
+    Of rows from ``top`` to ``bottom`` and columns from ``left`` to ``right``; see `part_light`.
+    """
+    for i in range(top, bottom):
+        for j in range(left, right):
+            if apart[i, j] > np.float32(0.0):
+                light[i, j] += alone[i, j] * apart[i, j]
+                apart[i, j] *= kept[i, j]
+                for n in range(parts.shape[2]):
+                    parts[i, j, n] *= kept[i, j]
+
+
+@_jit
+def gather_parts(
+    parts: FloatArray, weights: FloatArray, alike: FloatArray, apart: FloatArray, top: int,
+    bottom: int, left: int, right: int, within: float,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Where all parts are their weight's share of their sum, add it to ``alike``.
+
+    And make them 0; of rows from ``top`` to ``bottom`` and columns from ``left`` to ``right``.
+    Returns the rows and columns between which some are left. See `part_light`.
+    """
+    rows0, rows1, columns0, columns1 = bottom, top, right, left
+    zero, close = np.float32(0.0), np.float32(within)
+    for i in range(top, bottom):
+        for j in range(left, right):
+            if apart[i, j] == zero:
+                continue
+            part = parts[i, j]
+            total, off = zero, zero
+            for lane in range(0, weights.size, 8):
+                for n in range(lane, lane + 8):
+                    total += part[n]
+            for lane in range(0, weights.size, 8):
+                for n in range(lane, lane + 8):
+                    off = max(off, abs(part[n] - weights[n] * total))
+            apart[i, j] = total
+            if off > close:
+                rows0, rows1 = min(rows0, i), i + 1
+                columns0, columns1 = min(columns0, j), max(columns1, j + 1)
+            else:
+                alike[i, j] += total
+                apart[i, j] = zero
+                for lane in range(0, weights.size, 8):
+                    for n in range(lane, lane + 8):
+                        part[n] = zero
+    return rows0, max(rows1, rows0), columns0, max(columns1, columns0)
+
+
+@_jit
+def any_above(
+    share: FloatArray, top: int, bottom: int, left: int, right: int, limit: float
+) -> bool:
+    """Whether anything in these rows and columns is more than ``limit``."""
+    for i in range(top, bottom):
+        most = np.float32(0.0)
+        for j in range(left, right):
+            most = max(most, share[i, j])
+        if most >= np.float32(limit):
+            return True
+    return False

@@ -38,24 +38,25 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL = 8.5
-"""A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
+_DETAIL, _DETAIL_COARSE = 8.5, 7.0
+"""A layer is evaluated at the coarsest points of which so many fit into its blur disc; the same for
+coarse samples."""
 _FINER = 1
 """Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
-_BLUR_STEP_COARSE_UM = 8.0
+_BLUR_STEP_COARSE_UM = 24.0
 """The same for coarse samples."""
 _COARSE_UM = 5.0
 """Samples so far apart are coarse: a finder's."""
-_CELL_UM = 760.0
-"""Side of the squares of the sensor that share their kernels."""
+_CELL_UM, _CELL_COARSE_UM = 760.0, 1000.0
+"""Side of the squares of the sensor that share their kernels; the same for coarse samples."""
 _WHOLE_UM = 8.0
 """Blur discs smaller than that are taken as alike through all parts of the iris."""
 _LAMP_BLUR = 12.0
 """Lamps whose blur disc has a diameter of fewer samples are alike through all of the iris, too."""
-_LAMP_DENSE = 5
+_LAMP_DENSE = 3
 """Points to a coarse sample at which what hides a lamp from it is evaluated."""
 _SOFT_STEPS, _SOFT_AIRY = 0.4, 0.3
 """Light strays from where its part of the iris sends it by so many steps of the lattice, and by so
@@ -74,7 +75,7 @@ _SPREAD_OVER = 2.8
 square that they gather would take for something else."""
 _JUST = 1.0 + 1e-9
 """So much more, and a blur that was computed as a limit counts as beyond it."""
-_SHARP = 4.0
+_SHARP = 2.0
 """Sharp is what is blurred over fewer samples than that."""
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 _STRIP = 128
@@ -362,10 +363,11 @@ class ExactView:
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
         self._coarse = self._step_um >= _COARSE_UM
-        self.side_um = 2.0 * _CELL_UM if self._coarse else _CELL_UM
+        self.side_um = 2.0 * _CELL_COARSE_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
+        self._detail = _DETAIL_COARSE if self._coarse else _DETAIL
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares
@@ -479,7 +481,7 @@ class ExactView:
         cuts: set[float] = set()
         if slope:
             limits = [_SHARP * step] if self._dense > 1 else []
-            limits += [_DETAIL * step * 2.0**k for k in range(1, 6)]
+            limits += [self._detail * step * 2.0**k for k in range(1, 6)]
             for limit in limits:
                 cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
         inner = sorted(y for y in cuts if top < y < bottom)
@@ -488,7 +490,7 @@ class ExactView:
         for low, high in itertools.pairwise(edges):
             ends = offset + slope * low, offset + slope * high
             least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
-            if cell.side_um <= _CELL_UM or (
+            if not self._coarse or (
                 least * _JUST >= _ALIKE * step and math.hypot(*cell.middle_um) < _ALIKE_TO_UM
             ):
                 bands.append(_Band(low, high, left, right, cell, grown, offset, slope))
@@ -525,7 +527,7 @@ class ExactView:
         ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
-        level = int(math.log2(max(least / (lattice.step * _DETAIL), 1.0) * _JUST))
+        level = int(math.log2(max(least / (lattice.step * self._detail), 1.0) * _JUST))
         level = min(max(level - finer, 0), source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source

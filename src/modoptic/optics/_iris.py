@@ -142,7 +142,9 @@ class Left:
             return
         if not self.parts.size:
             self.parts = np.zeros((*self.alike.shape, self._weights.size), np.float32)
-        _layer_kernels.part_light(where, *corner, self._weights, self.alike, self.parts, self.apart)
+        _layer_kernels.part_light(
+            np.ascontiguousarray(where), *corner, self._weights, self.alike, self.parts, self.apart
+        )
         spans = [
             slice(first + int(at[0]), first + int(at[-1]) + 1)
             for first, at in zip(corner, (rows, columns), strict=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from numba import njit  # pyright: ignore[reportUnknownVariableType]
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 Rgba = tuple[float, float, float, float]
 
 _COS5, _SIN5 = math.cos(math.radians(5.0)), math.sin(math.radians(5.0))
@@ -90,23 +91,38 @@ _GRAIN_VARIANCE = 0.046
 
 
 @_jit
+def _kept(fp: float) -> float:
+    """Of noise in a place, what tells most of its mean over a footprint of so many cells.
+
+    The slope of that mean against the noise in its middle, along one axis: 0.967, 0.880, 0.761,
+    0.639 and 0.449 of footprints of 0.5, 1, 1.5, 2 and 3 cells (over 200 000 cells). From two on
+    the noise is dropped little by little, as most of the mean is not told by its middle any more.
+    """
+    return min(max(3.0 - fp, 0.0), 1.0) / (1.0 + 0.13 * fp * fp)
+
+
+@_jit
+def _wave_kept(half: float) -> float:
+    """Of a sine, what its mean over a footprint is of its middle; ``half`` the footprint's angle.
+
+    sin x / x up to its first zero, within 0.003, and 0 beyond.
+    """
+    if abs(half) >= math.pi:
+        return 0.0
+    q = half * half
+    return 1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0)))
+
+
+@_jit
 def _stays(fpx: float, fpy: float) -> float:
-    """Share of noise that is left in footprints of so many of its cells."""
+    """Share of what noise makes where it exceeds a limit, in footprints of so many of its cells."""
     return min(max(2.0 - 2.0 * max(fpx, fpy), 0.0), 1.0)
 
 
 @_jit
-def _sine(start: float, end: float) -> float:
-    """Mean of the sine between two angles."""
-    if abs(end - start) < 1e-3:
-        return math.sin(0.5 * (start + end))
-    return (math.cos(start) - math.cos(end)) / (end - start)
-
-
-@_jit
 def _grain(x: float, y: float, fx: float, fy: float, fpx: float, fpy: float) -> float:
-    """Noise -0.5..0.5 at frequencies fx, fy, gone where the footprint covers a cell."""
-    weight = _stays(fpx * fx, fpy * fy)
+    """Noise -0.5..0.5 at frequencies fx, fy, as its mean over the footprint."""
+    weight = _kept(fpx * fx) * _kept(fpy * fy)
     if weight == 0.0:
         return 0.0
     return weight * (_noise(x * fx, y * fy) - 0.5)
@@ -231,121 +247,242 @@ def _wall(u: float, v: float, fp: float) -> Rgba:
 
 
 @_jit
-def _wood(x: float, z: float, fpx: float, fpz: float) -> tuple[float, float, float, float]:
-    """Planks along z: their colour, and their tone 0..1.2."""
+def _least(row: DoubleArray) -> float:
+    out = row[0]
+    for j in range(row.size):
+        out = min(out, row[j])
+    return out
+
+
+@_jit
+def _most(row: DoubleArray) -> float:
+    out = row[0]
+    for j in range(row.size):
+        out = max(out, row[j])
+    return out
+
+
+@_jit
+def _sine_of(x: float) -> float:
+    """math.sin within 1e-7, as sums and products alone: several at a time."""
+    turn = x * (0.5 / math.pi)
+    turn -= math.floor(turn + 0.5)
+    turn = max(min(turn, 0.5 - turn), -0.5 - turn)
+    a = 2.0 * math.pi * turn
+    q = a * a
+    return a * (
+        1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0 * (1.0 - q / 110.0))))
+    )
+
+
+@_jit
+def _fall(x: float) -> float:
+    """math.exp(-x) of x >= 0 within 1e-7, likewise."""
+    y = -min(x, 80.0) / 64.0
+    e = 1.0 + y * (1.0 + y / 2.0 * (1.0 + y / 3.0 * (1.0 + y / 4.0 * (1.0 + y / 5.0))))
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    e *= e
+    return e * e
+
+
+@_jit
+def _add_grain(
+    x: DoubleArray, y: DoubleArray, fx: float, fy: float, fpx: DoubleArray, fpy: DoubleArray,
+    gain: float, tone: DoubleArray,
+) -> None:  # fmt: skip
+    """Add `_grain` times ``gain`` to a row of tones."""
+    if _least(fpx) * fx >= 3.0 or _least(fpy) * fy >= 3.0:
+        return
+    for j in range(tone.size):
+        u, v = fpx[j] * fx, fpy[j] * fy
+        weight = min(max(3.0 - u, 0.0), 1.0) * min(max(3.0 - v, 0.0), 1.0)
+        weight *= gain / ((1.0 + 0.13 * u * u) * (1.0 + 0.13 * v * v))
+        tone[j] += weight * (_noise(x[j] * fx, y[j] * fy) - 0.5)
+
+
+@_jit
+def _wood(
+    x: DoubleArray, z: DoubleArray, fpx: DoubleArray, fpz: DoubleArray, seed: DoubleArray,
+    moved: DoubleArray, tone: DoubleArray, groove: DoubleArray,
+) -> None:  # fmt: skip
+    """Planks along z, a row of places: their tone 0..1.2 and how dark grooves beside them are.
+
+    ``seed`` and ``moved`` are room for as many values.
+    """
     width = 0.145
-    board = math.floor(x / width)
-    seed = _hash(int(board), 91)
-    side = x - board * width
-    wx = x + 0.010 * (_noise(x * 9.0 + 17.0 * seed, z * 2.0 + 5.0 * seed) - 0.5)
-    tone = 0.45 + 0.30 * seed
-    across, along = wx * 24.0 + 40.0 * seed, z * 1.1 + 9.0 * seed
-    if fpx < 2e-4:
-        tone += 0.15 * math.sin(34.0 * _noise(across, along))
-    elif fpx < 0.04:
-        half = 12.0 * fpx
-        start, end = _noise(across - half, along), _noise(across + half, along)
-        tone += 0.15 * _sine(34.0 * start, 34.0 * end)
-    tone += 0.34 * _grain(wx, z + seed, 130.0, 5.0, fpx, fpz)
-    tone += 0.30 * _grain(x, z + seed, 620.0, 16.0, fpx, fpz)
-    tone += 0.26 * _grain(x, z, 2400.0, 70.0, fpx, fpz)
-    pores = _stays(3300.0 * fpx, 120.0 * fpz)
-    pore = _PORE_MEAN * (1.0 - pores)
-    if pores > 0.0:
-        pore += pores * max(_noise(x * 3300.0, (z + 3.0) * 120.0) - 0.78, 0.0)
-    tone -= 0.9 * pore
-    tone = min(max(tone, 0.02), 1.2)
-    near = min(side, width - side)
-    groove = 1.0 - 0.75 * _box(near, -0.0011, 0.0011, max(fpx, 0.0008))
-    return (
-        (0.070 + 0.250 * tone) * groove,
-        (0.034 + 0.145 * tone) * groove,
-        (0.016 + 0.066 * tone) * groove,
-        tone,
-    )
-
-
-@_jit
-def _linen(p: float, q: float, fpx: float, fpz: float) -> tuple[float, float, float]:
-    """The runner's colour, p along and q across it."""
-    pitch = 0.00115
-    fade = min(max(1.6 - 1.2 * max(fpx, fpz) / pitch, 0.0), 1.0)
-    relief = 0.80
-    if fade > 0.0:
-        su, sv = math.sin(math.pi / pitch * p), math.sin(math.pi / pitch * q)
-        weave = su * sv
-        # the cosines are those of twice the angles
-        relief += fade * (0.20 * weave - 0.16 * (1.0 - 2.0 * su * su) * (1.0 - 2.0 * sv * sv))
-        if weave > 0.0:
-            relief += 0.22 * _grain(p, q, 9000.0, 1500.0, fpx, fpz)
-        else:
-            relief += 0.22 * _grain(p, q, 1500.0, 9000.0, fpx, fpz)
-    relief += 0.20 * _grain(p, q, 60.0, 700.0, fpx, fpz)
-    relief *= 1.0 + 0.10 * math.sin(21.0 * p + 2.0 * math.sin(9.0 * q))
-    stripe = _box(abs(q), 0.118, 0.130, fpz) + _box(abs(q), 0.104, 0.108, fpz)
-    return (
-        (0.56 + (0.075 - 0.56) * stripe) * relief,
-        (0.49 + (0.130 - 0.49) * stripe) * relief,
-        (0.37 + (0.240 - 0.37) * stripe) * relief,
-    )
-
-
-@_jit
-def _table(x: float, z: float, fpx: float, fpz: float, end: float, items: FloatArray) -> Rgba:
-    cover = _inside(end - z, fpz)
-    if cover <= 0.0:
-        return 0.0, 0.0, 0.0, 0.0
-    # a linen runner across the table, turned a little
-    cx, cz = x + 0.16, z - 0.86
-    p = 0.966 * cx + 0.259 * cz
-    q = -0.259 * cx + 0.966 * cz
-    fringes = min(max(1.5 - max(fpx, fpz) * 900.0, 0.0), 1.0)
-    fringe = 0.012 * _noise(q * 900.0, 3.0) * fringes if fringes > 0.0 else 0.0
-    cloth = _box(p, -0.30 - fringe, 0.30 + fringe, max(fpx, 0.0003)) * _box(
-        q, -0.155, 0.155, max(fpz, 0.0003)
-    )
-    r = g = b = tone = 0.0
-    gloss = 1.0 - cloth
-    if gloss > 0.0:
-        r, g, b, tone = _wood(x, z, fpx, fpz)
-    if cloth > 0.0:
-        cr, cg, cb = _linen(p, q, fpx, fpz)
-        r += (cr - r) * cloth
-        g += (cg - g) * cloth
-        b += (cb - b) * cloth
+    for j in range(x.size):
+        board = math.floor(x[j] / width)
+        seed[j] = _hash(int(board), 91)
+        side = x[j] - board * width
+        near, fp = min(side, width - side), max(fpx[j], 0.0008)
+        groove[j] = 1.0 - 0.75 * _box(near, -0.0011, 0.0011, fp)
+        waved = _noise(x[j] * 9.0 + 17.0 * seed[j], z[j] * 2.0 + 5.0 * seed[j]) - 0.5
+        moved[j] = x[j] + 0.010 * waved
+        tone[j] = 0.45 + 0.30 * seed[j]
+    if _most(fpx) < 2e-4:
+        for j in range(x.size):
+            ring = _noise(moved[j] * 24.0 + 40.0 * seed[j], z[j] * 1.1 + 9.0 * seed[j])
+            tone[j] += 0.15 * _sine_of(34.0 * ring)
+    elif _least(fpx) < 0.04:
+        for j in range(x.size):
+            across, along = moved[j] * 24.0 + 40.0 * seed[j], z[j] * 1.1 + 9.0 * seed[j]
+            half = 12.0 * fpx[j]
+            start, end = 34.0 * _noise(across - half, along), 34.0 * _noise(across + half, along)
+            # the mean of the sine between two angles, which is one of the sine where they are close
+            away, middle = 0.5 * (end - start), 0.5 * (start + end)
+            kept = _sine_of(away) / away if abs(away) > 1e-3 else 1.0
+            tone[j] += 0.15 * _sine_of(middle) * (kept if fpx[j] < 0.04 else 0.0)
+    for j in range(x.size):
+        seed[j] += z[j]
+    _add_grain(moved, seed, 130.0, 5.0, fpx, fpz, 0.34, tone)
+    _add_grain(x, seed, 620.0, 16.0, fpx, fpz, 0.30, tone)
+    _add_grain(x, z, 2400.0, 70.0, fpx, fpz, 0.26, tone)
+    if _stays(3300.0 * _least(fpx), 120.0 * _least(fpz)) > 0.0:
+        for j in range(x.size):
+            pores = _stays(3300.0 * fpx[j], 120.0 * fpz[j])
+            pore = max(_noise(x[j] * 3300.0, (z[j] + 3.0) * 120.0) - 0.78, 0.0)
+            tone[j] -= 0.9 * (_PORE_MEAN + pores * (pore - _PORE_MEAN))
     else:
-        # its soft shadow on the wood
-        d = max(abs(p) - 0.30, abs(q) - 0.155)
-        if d < 0.012:
-            dark = 0.62 + 0.38 * d / 0.012
-            r, g, b = r * dark, g * dark, b * dark
+        for j in range(x.size):
+            tone[j] -= 0.9 * _PORE_MEAN
+    for j in range(x.size):
+        tone[j] = min(max(tone[j], 0.02), 1.2)
 
-    light = 0.20 + 0.95 * math.exp(
-        -((x + 0.25) * (x + 0.25) / 0.75 + (z - 0.95) * (z - 0.95) / 0.55)
-    )
-    shadow = 1.0
-    for i in range(items.shape[0]):
-        dz = z - items[i, 1]
-        if abs(dz) >= 3.0 * items[i, 3]:
-            continue
-        dx = (x - items[i, 0]) / items[i, 2]
-        dz /= items[i, 3]
-        d2 = dx * dx + dz * dz
-        if d2 < 9.0:
-            shadow *= 1.0 - items[i, 4] / (1.0 + d2 * d2 * 1.5)
-    light *= shadow
-    r, g, b = r * light * 1.06, g * light, b * light * 0.92
-    if gloss > 0.0:
-        # the varnish mirrors the dim room and the lamp far behind, more at a grazing view
-        sheen = gloss * 0.010 * z * z * (0.5 + 0.9 * tone)
-        lx = x - 0.187 * z
-        glow = gloss * 0.075 * z * math.exp(-lx * lx / 0.02) * (0.6 + 0.6 * tone) * shadow
-        r, g, b = (
-            r + sheen * 0.8 + glow * 1.5,
-            g + sheen + glow * 0.85,
-            b + sheen * 1.1 + glow * 0.36,
+
+_ALONG, _ACROSS = 0.966, 0.259
+"""How the runner lies on the table: cosine and sine."""
+_WEAVE = math.pi / 0.00115
+"""Of its threads, per metre."""
+
+
+@_jit
+def _linen(
+    p: DoubleArray, q: DoubleArray, fpx: DoubleArray, fpz: DoubleArray, under: DoubleArray,
+    relief: DoubleArray,
+) -> None:  # fmt: skip
+    """The relief of the runner, p along and q across it, a row of places.
+
+    ``under`` is room for as many values.
+    """
+    for j in range(p.size):
+        # sines along p and q are cosines along their difference and sum, whose means are known
+        one = _sine_of(_WEAVE * (p[j] - q[j]) + 0.5 * math.pi)
+        two = _sine_of(_WEAVE * (p[j] + q[j]) + 0.5 * math.pi)
+        wx, wz = 0.5 * _WEAVE * fpx[j], 0.5 * _WEAVE * fpz[j]
+        ax, az = (_ALONG + _ACROSS) * wx, (_ALONG - _ACROSS) * wz
+        bx, bz = (_ALONG - _ACROSS) * wx, (_ALONG + _ACROSS) * wz
+        weave = 0.5 * (
+            _wave_kept(ax) * _wave_kept(az) * one - _wave_kept(bx) * _wave_kept(bz) * two
         )
-    return cover * r, cover * g, cover * b, cover
+        double = _wave_kept(2.0 * ax) * _wave_kept(2.0 * az) * (2.0 * one * one - 1.0)
+        double += _wave_kept(2.0 * bx) * _wave_kept(2.0 * bz) * (2.0 * two * two - 1.0)
+        relief[j] = 0.80 + 0.20 * weave - 0.08 * double
+        under[j] = one - two
+    if _least(fpx) * 1500.0 < 3.0 and _least(fpz) * 1500.0 < 3.0:
+        for j in range(p.size):
+            # threads along p lie over those along q, and then under them
+            fp, fq = (9000.0, 1500.0) if under[j] > 0.0 else (1500.0, 9000.0)
+            weight = _kept(fpx[j] * fp) * _kept(fpz[j] * fq)
+            relief[j] += 0.22 * weight * (_noise(p[j] * fp, q[j] * fq) - 0.5)
+    _add_grain(p, q, 60.0, 700.0, fpx, fpz, 0.20, relief)
+    for j in range(p.size):
+        relief[j] *= 1.0 + 0.10 * _sine_of(21.0 * p[j] + 2.0 * _sine_of(9.0 * q[j]))
+
+
+@_jit
+def _shade_table(
+    distance: float, lens: float, end: float, items: FloatArray, matrix: FloatArray, x0: float,
+    y0: float, step: float, warp: DoubleArray, room: DoubleArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """`shade_layer` for the table, a few places of a row at a time.
+
+    It ends ``end`` metres away. ``items``: where what stands on it is, x and z, and how far its
+    shadow reaches, across and along, and how dark it is.
+    """
+    k1, k2, k3 = warp[0], warp[1], warp[2]
+    most = room.shape[1]
+    for i in range(out.shape[1]):
+        y = y0 + i * step
+        for begin in range(0, out.shape[2], most):
+            count = min(out.shape[2] - begin, most)
+            x, z, fpx, fpz = room[0, :count], room[1, :count], room[2, :count], room[3, :count]
+            p, q, cloth = room[4, :count], room[5, :count], room[6, :count]
+            tone, groove, relief = room[7, :count], room[8, :count], room[9, :count]
+            shadow, one, two = room[10, :count], room[11, :count], room[12, :count]
+            for j in range(count):
+                tx = x0 + (begin + j) * step
+                squared = tx * tx + y * y
+                bent = 1.0 + squared * (k1 + squared * (k2 + squared * k3))
+                # at the horizon and above it is beyond its end, too
+                away = distance / max(y * bent, 1e-4)
+                x[j], z[j] = tx * bent * away, lens + away
+                fpx[j] = step * away
+                fpz[j] = step * away * away / distance if y * bent >= 1e-4 else 1e-3
+                # a linen runner across the table, turned a little
+                p[j] = _ALONG * (x[j] + 0.16) + _ACROSS * (z[j] - 0.86)
+                q[j] = _ALONG * (z[j] - 0.86) - _ACROSS * (x[j] + 0.16)
+            nearest, farthest = _least(z), _most(z)
+            if end - nearest <= -0.5 * _most(fpz):
+                # also where the horizon is, and above
+                out[:, i, begin : begin + count] = np.float32(0.0)
+                continue
+            for j in range(count):
+                fringes = min(max(1.5 - max(fpx[j], fpz[j]) * 900.0, 0.0), 1.0)
+                fringe = 0.012 * _noise(q[j] * 900.0, 3.0) * fringes
+                cloth[j] = _box(p[j], -0.30 - fringe, 0.30 + fringe, max(fpx[j], 0.0003))
+                cloth[j] *= _box(q[j], -0.155, 0.155, max(fpz[j], 0.0003))
+                shadow[j], tone[j], groove[j], relief[j] = 1.0, 0.0, 1.0, 0.0
+            if _least(cloth) < 1.0:
+                _wood(x, z, fpx, fpz, one, two, tone, groove)
+            if _most(cloth) > 0.0:
+                _linen(p, q, fpx, fpz, one, relief)
+            for n in range(items.shape[0]):
+                at_x, at_z, wide, deep = items[n, 0], items[n, 1], items[n, 2], items[n, 3]
+                if nearest > at_z + 3.0 * deep or farthest < at_z - 3.0 * deep:
+                    continue
+                for j in range(count):
+                    dx, dz = (x[j] - at_x) / wide, (z[j] - at_z) / deep
+                    d2 = dx * dx + dz * dz
+                    dark = items[n, 4] / (1.0 + d2 * d2 * 1.5)
+                    shadow[j] *= 1.0 - (dark if d2 < 9.0 else 0.0)
+            red, green, blue = (
+                out[0, i, begin : begin + count], out[1, i, begin : begin + count],
+                out[2, i, begin : begin + count],
+            )  # fmt: skip
+            cover = out[3, i, begin : begin + count]
+            for j in range(count):
+                r = (0.070 + 0.250 * tone[j]) * groove[j]
+                g = (0.034 + 0.145 * tone[j]) * groove[j]
+                b = (0.016 + 0.066 * tone[j]) * groove[j]
+                # the runner's soft shadow on the wood
+                d = max(abs(p[j]) - 0.30, abs(q[j]) - 0.155)
+                dark = 0.62 + 0.38 * min(d / 0.012, 1.0) if cloth[j] <= 0.0 else 1.0
+                r, g, b = r * dark, g * dark, b * dark
+                across = abs(q[j])
+                stripe = _box(across, 0.118, 0.130, fpz[j]) + _box(across, 0.104, 0.108, fpz[j])
+                by = cloth[j]
+                r += ((0.56 + (0.075 - 0.56) * stripe) * relief[j] - r) * by
+                g += ((0.49 + (0.130 - 0.49) * stripe) * relief[j] - g) * by
+                b += ((0.37 + (0.240 - 0.37) * stripe) * relief[j] - b) * by
+                dx, dz = x[j] + 0.25, z[j] - 0.95
+                light = (0.20 + 0.95 * _fall(dx * dx / 0.75 + dz * dz / 0.55)) * shadow[j]
+                # the varnish mirrors the dim room and the lamp far behind, more at a grazing view
+                gloss = 1.0 - by
+                sheen = gloss * 0.010 * z[j] * z[j] * (0.5 + 0.9 * tone[j])
+                aside = x[j] - 0.187 * z[j]
+                glow = gloss * 0.075 * z[j] * _fall(aside * aside / 0.02)
+                glow *= (0.6 + 0.6 * tone[j]) * shadow[j]
+                share = _inside(end - z[j], fpz[j])
+                r = max(share * (r * light * 1.06 + sheen * 0.8 + glow * 1.5), 0.0)
+                g = max(share * (g * light + sheen + glow * 0.85), 0.0)
+                b = max(share * (b * light * 0.92 + sheen * 1.1 + glow * 0.36), 0.0)
+                red[j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
+                green[j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b
+                blue[j] = matrix[2, 0] * r + matrix[2, 1] * g + matrix[2, 2] * b
+                cover[j] = share
 
 
 @_jit
@@ -566,7 +703,7 @@ def _fruit(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
     fill = 0.10 + 0.10 * max(ny, 0.0) + 0.05 * max(nx, 0.0)
     tone = 1.0 + 0.18 * _grain(u, v, 55.0, 55.0, fp, fp) + 0.12 * pore
     # what tone and light have in common is left where pores are too fine to be seen
-    fine, finer = _stays(620.0 * fp * k, 620.0 * fp * k), _stays(1500.0 * fp * k, 1500.0 * fp * k)
+    fine, finer = _kept(620.0 * fp * k) ** 2, _kept(1500.0 * fp * k) ** 2
     lit += 0.30 * 0.12 * _GRAIN_VARIANCE * (1.0 - fine * fine + 0.36 * (1.0 - finer * finer))
     r = params[2] * tone * (lit + fill * 1.2)
     g = params[3] * tone * (lit + fill * 0.8)
@@ -593,81 +730,128 @@ def _fruit(u: float, v: float, fp: float, params: FloatArray) -> Rgba:
 
 
 @_jit
-def _leaves(u: float, v: float, fp: float, items: FloatArray) -> Rgba:
-    """Leaves and stems, front first.
+def _leaf(items: FloatArray, i: int, ca: float, sa: float, u: float, v: float, fp: float) -> Rgba:
+    """A leaf or stem at a place: its colour times its coverage, and that.
 
-    Item: centre x and y, length, width, angle, tone, hue, and 1 for a stem.
+    Item: centre x and y, length, width, angle (cosine ``ca``, sine ``sa``), tone, hue, and 1 for a
+    stem.
     """
-    r, g, b, a = 0.0, 0.0, 0.0, 0.0
-    for i in range(items.shape[0]):
-        dx, dy = u - items[i, 0], v - items[i, 1]
-        half = 0.5 * items[i, 2] + fp
-        if dx * dx + dy * dy > half * half:
+    dx, dy = u - items[i, 0], v - items[i, 1]
+    t = (dx * ca + dy * sa) / items[i, 2] + 0.5
+    s = dy * ca - dx * sa
+    ends = fp / items[i, 2]
+    # nowhere is it wider than that
+    if t <= -ends or t >= 1.0 + ends or abs(s) > 0.6 * items[i, 3] + 0.06 * items[i, 2] + 2.0 * fp:
+        return 0.0, 0.0, 0.0, 0.0
+    tone, hue = items[i, 5], items[i, 6]
+    if items[i, 7] > 0.5:
+        bend = s - 0.06 * items[i, 2] * (4.0 * t * (1.0 - t))
+        cover = _inside(0.5 * items[i, 3] - abs(bend), fp)
+        cover *= _inside(min(t, 1.0 - t) * items[i, 2], fp)
+        lit = tone * (0.8 - 0.5 * bend / items[i, 3]) * cover
+        return 0.15 * lit, 0.13 * lit, 0.05 * lit, cover
+    s -= 0.05 * items[i, 2] * (4.0 * t * (1.0 - t) - 0.5)
+    if abs(s) > 0.6 * items[i, 3] + 2.0 * fp:
+        return 0.0, 0.0, 0.0, 0.0
+    beyond, t = t, min(max(t, 1e-3), 0.999)
+    beyond -= t
+    # half its width, squared, and how that grows along the leaf
+    power, wide = 0.80 - 0.1 * hue, 0.5 * items[i, 3] * (1.08 - 0.35 * t)
+    turn = math.pi * t**power
+    squared = wide * wide * math.sin(turn)
+    grows = wide * wide * power * turn / t * math.cos(turn)
+    grows -= 0.35 * items[i, 3] * wide * math.sin(turn)
+    # to its outline: what is 0 there over its gradient
+    outward = grows / items[i, 2] + 0.4 * s * (1.0 - 2.0 * t)
+    away = squared + grows * beyond - s * s
+    away /= max(math.sqrt(outward * outward + 4.0 * s * s), 1e-9)
+    # its base is rounded off
+    away = min(away, 0.5 * items[i, 2] - math.sqrt(dx * dx + dy * dy))
+    cover = _inside(away, fp)
+    if cover <= 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    across = s / math.sqrt(max(squared, 1e-12))
+    lit = 0.72 - 0.20 * across
+    if s > 0.0:
+        lit -= 0.14
+    rib = math.exp(-((s / (0.0011 + 0.35 * fp)) ** 2)) * 0.0011 / (0.0011 + 0.35 * fp)
+    vein_fp = max(9.0 * fp / items[i, 2], 1e-4)
+    vein = _stripes(9.0 * t - 0.9 * abs(across), 1.0, 0.07, vein_fp)
+    net = 0.10 * _grain(u, v, 1300.0, 1300.0, fp, fp) + 0.10 * _grain(u, v, 4200.0, 4200.0, fp, fp)
+    bump = math.cos(2.0 * math.pi * (9.0 * t - 0.9 * abs(across))) * min(
+        max(1.0 - vein_fp, 0.0), 1.0
+    )
+    lit = (lit + 0.07 * bump + net) * tone
+    light = min(0.55 * rib + 0.40 * vein, 1.0)
+    lr = 0.060 + 0.085 * hue + 0.20 * light
+    lg = 0.150 + 0.075 * hue + 0.22 * light
+    lb = 0.045 + 0.025 * hue + 0.08 * light
+    edge = _clip((abs(across) - 0.90) * 10.0) * 0.25
+    gleam = 0.11 * math.exp(-(((across + 0.45) / 0.30) ** 2)) * (0.5 + net * 3.0) * tone
+    return (
+        (lr * lit * (1.0 + edge) + gleam) * cover,
+        (lg * lit * (1.0 + edge) + gleam) * cover,
+        (lb * lit + gleam * 1.05) * cover,
+        cover,
+    )
+
+
+@_jit
+def _shade_leaves(
+    away: float, ox: float, oy: float, extent: Rgba, items: FloatArray, matrix: FloatArray,
+    x0: float, y0: float, step: float, warp: DoubleArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """`shade_layer` for leaves, front first: each only where it may be, row by row."""
+    left, top, right, bottom = extent
+    k1, k2, k3 = warp[0], warp[1], warp[2]
+    fp = step * away
+    width = out.shape[2]
+    for i in range(out.shape[1]):
+        y = y0 + i * step
+        red, green, blue, cover = out[0, i], out[1, i], out[2, i], out[3, i]
+        out[:, i] = np.float32(0.0)
+        least, most = np.inf, -np.inf
+        for j in range(width):
+            x = x0 + j * step
+            q = x * x + y * y
+            bent = 1.0 + q * (k1 + q * (k2 + q * k3))
+            least, most = min(least, bent), max(most, bent)
+        low, high = min(y * least, y * most) * away - oy, max(y * least, y * most) * away - oy
+        if high < top - fp or low > bottom + fp:
             continue
-        ca, sa = math.cos(items[i, 4]), math.sin(items[i, 4])
-        t = (dx * ca + dy * sa) / items[i, 2] + 0.5
-        ends = fp / items[i, 2]
-        if t <= -ends or t >= 1.0 + ends:
-            continue
-        s = dy * ca - dx * sa
-        tone, hue = items[i, 5], items[i, 6]
-        if items[i, 7] > 0.5:
-            bend = s - 0.06 * items[i, 2] * (4.0 * t * (1.0 - t))
-            cover = _inside(0.5 * items[i, 3] - abs(bend), fp) * (1.0 - a)
-            cover *= _inside(min(t, 1.0 - t) * items[i, 2], fp)
-            if cover <= 0.0:
+        for n in range(items.shape[0]):
+            half = 0.5 * items[n, 2] + fp
+            if low > items[n, 1] + half or high < items[n, 1] - half:
                 continue
-            lit = tone * (0.8 - 0.5 * bend / items[i, 3])
-            r += 0.15 * lit * cover
-            g += 0.13 * lit * cover
-            b += 0.05 * lit * cover
-            a += cover
-            continue
-        s -= 0.05 * items[i, 2] * (4.0 * t * (1.0 - t) - 0.5)
-        beyond, t = t, min(max(t, 1e-3), 0.999)
-        beyond -= t
-        # half its width, squared, and how that grows along the leaf
-        power, wide = 0.80 - 0.1 * hue, 0.5 * items[i, 3] * (1.08 - 0.35 * t)
-        turn = math.pi * t**power
-        squared = wide * wide * math.sin(turn)
-        grows = wide * wide * power * turn / t * math.cos(turn)
-        grows -= 0.35 * items[i, 3] * wide * math.sin(turn)
-        # to its outline: what is 0 there over its gradient
-        outward = grows / items[i, 2] + 0.4 * s * (1.0 - 2.0 * t)
-        away = squared + grows * beyond - s * s
-        away /= max(math.sqrt(outward * outward + 4.0 * s * s), 1e-9)
-        # its base is rounded off
-        away = min(away, 0.5 * items[i, 2] - math.sqrt(dx * dx + dy * dy))
-        cover = _inside(away, fp) * (1.0 - a)
-        if cover <= 0.0:
-            continue
-        across = s / math.sqrt(max(squared, 1e-12))
-        lit = 0.72 - 0.20 * across
-        if s > 0.0:
-            lit -= 0.14
-        rib = math.exp(-((s / (0.0011 + 0.35 * fp)) ** 2)) * 0.0011 / (0.0011 + 0.35 * fp)
-        vein_fp = max(9.0 * fp / items[i, 2], 1e-4)
-        vein = _stripes(9.0 * t - 0.9 * abs(across), 1.0, 0.07, vein_fp)
-        net = 0.10 * _grain(u, v, 1300.0, 1300.0, fp, fp) + 0.10 * _grain(
-            u, v, 4200.0, 4200.0, fp, fp
-        )
-        bump = math.cos(2.0 * math.pi * (9.0 * t - 0.9 * abs(across))) * min(
-            max(1.0 - vein_fp, 0.0), 1.0
-        )
-        lit = (lit + 0.07 * bump + net) * tone
-        light = min(0.55 * rib + 0.40 * vein, 1.0)
-        lr = 0.060 + 0.085 * hue + 0.20 * light
-        lg = 0.150 + 0.075 * hue + 0.22 * light
-        lb = 0.045 + 0.025 * hue + 0.08 * light
-        edge = _clip((abs(across) - 0.90) * 10.0) * 0.25
-        gleam = 0.11 * math.exp(-(((across + 0.45) / 0.30) ** 2)) * (0.5 + net * 3.0) * tone
-        r += (lr * lit * (1.0 + edge) + gleam) * cover
-        g += (lg * lit * (1.0 + edge) + gleam) * cover
-        b += (lb * lit + gleam * 1.05) * cover
-        a += cover
-        if a > 0.999:
-            break
-    return r, g, b, a
+            first, last = (items[n, 0] - half + ox) / away, (items[n, 0] + half + ox) / away
+            first, last = min(first / least, first / most), max(last / least, last / most)
+            begin = min(max(int((first - x0) / step) - 1, 0), width)
+            end = min(max(int((last - x0) / step) + 3, 0), width)
+            ca, sa = math.cos(items[n, 4]), math.sin(items[n, 4])
+            for j in range(begin, end):
+                open_ = 1.0 - cover[j]
+                if open_ < 0.001:
+                    continue
+                x = x0 + j * step
+                q = x * x + y * y
+                bent = (1.0 + q * (k1 + q * (k2 + q * k3))) * away
+                u, v = x * bent - ox, y * bent - oy
+                dx, dy = u - items[n, 0], v - items[n, 1]
+                if dx * dx + dy * dy > half * half:
+                    continue
+                if u < left - fp or u > right + fp or v < top - fp or v > bottom + fp:
+                    continue
+                r, g, b, a = _leaf(items, n, ca, sa, u, v, fp)
+                red[j] += open_ * r
+                green[j] += open_ * g
+                blue[j] += open_ * b
+                cover[j] += open_ * a
+        for j in range(width):
+            if cover[j] > np.float32(0.0):
+                r, g, b = max(red[j], 0.0), max(green[j], 0.0), max(blue[j], 0.0)
+                red[j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
+                green[j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b
+                blue[j] = matrix[2, 0] * r + matrix[2, 1] * g + matrix[2, 2] * b
 
 
 @_jit
@@ -1118,6 +1302,7 @@ def shade_layer(
     extent: Rgba,
     params: FloatArray,
     found: FloatArray,
+    room: DoubleArray,
     items: FloatArray,
     atlas: npt.NDArray[np.uint8],
     levels: npt.NDArray[np.int64],
@@ -1125,7 +1310,7 @@ def shade_layer(
     x0: float,
     y0: float,
     step: float,
-    warp: npt.NDArray[np.float64],
+    warp: DoubleArray,
     out: FloatArray,
 ) -> None:
     """Premultiplied channels and coverage of a layer on a grid of points of the sensor.
@@ -1134,8 +1319,15 @@ def shade_layer(
     coverage 0..1. Where sample (i, j) looks, ``Layer.sample`` says; it does so from ``lens`` metres
     before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a flat
     one (``flat``) lies ``distance`` below the axis. ``extent`` is left, top, right and bottom of
-    what is not empty about (``ox``, ``oy``); ``found`` (48, 5) is room for dead leaves.
+    what is not empty about (``ox``, ``oy``); ``found`` (48, 5) is room for dead leaves, ``room``
+    (13, n) for n places of the table.
     """
+    if kind == 2:
+        _shade_table(distance, lens, params[0], items, matrix, x0, y0, step, warp, room, out)
+        return
+    if kind == 7:
+        _shade_leaves(distance - lens, ox, oy, extent, items, matrix, x0, y0, step, warp, out)
+        return
     left, top, right, bottom = extent
     k1, k2, k3 = warp[0], warp[1], warp[2]
     for i in range(out.shape[1]):
@@ -1164,8 +1356,6 @@ def shade_layer(
                 r, g, b = params[2] * a, params[3] * a, params[4] * a
             elif kind == 1:
                 r, g, b, a = _wall(u, v, fp)
-            elif kind == 2:
-                r, g, b, a = _table(u, lens + away, fp, fp * away / distance, params[0], items)
             elif kind == 3:
                 r, g, b, a = _card(u, v, fp, items, atlas, levels)
             elif kind == 4:
@@ -1174,8 +1364,6 @@ def shade_layer(
                 r, g, b, a = _mug(u, v, fp)
             elif kind == 6:
                 r, g, b, a = _fruit(u, v, fp, params)
-            elif kind == 7:
-                r, g, b, a = _leaves(u, v, fp, items)
             elif kind == 8:
                 r, g, b, a = _bottle(u, v, fp, params)
             elif kind == 9:

@@ -38,7 +38,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL, _DETAIL_COARSE = 8.5, 7.0
+_DETAIL, _DETAIL_COARSE = 8.5, 6.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc; the same for
 coarse samples."""
 _FINER = 1
@@ -50,7 +50,7 @@ _BLUR_STEP_COARSE_UM = 24.0
 """The same for coarse samples."""
 _COARSE_UM = 5.0
 """Samples so far apart are coarse: a finder's."""
-_CELL_UM, _CELL_COARSE_UM = 760.0, 1000.0
+_CELL_UM, _CELL_COARSE_UM = 760.0, 2000.0
 """Side of the squares of the sensor that share their kernels; the same for coarse samples."""
 _WHOLE_UM = 8.0
 """Blur discs smaller than that are taken as alike through all parts of the iris."""
@@ -61,9 +61,6 @@ _LAMP_DENSE = 3
 _SOFT_STEPS, _SOFT_AIRY = 0.4, 0.3
 """Light strays from where its part of the iris sends it by so many steps of the lattice, and by so
 many um times the f-number."""
-_ALIKE, _ALIKE_TO_UM = 4.0, 6000.0
-"""What is blurred over so many coarse samples takes the kernels of squares of twice that side, up
-to so far from the axis: farther out the rims of the elements change the blur too quickly."""
 _LAMP_KEPT = 0.9998
 _LAMP_TAIL_UM = 6.0
 """A lamp's diffraction is drawn so far beyond its blur, times the f-number, and fades to nothing
@@ -192,10 +189,6 @@ class _Band(NamedTuple):
 
     top: float
     bottom: float
-    left: float
-    right: float
-    cell: Cell
-    """Whose kernels are taken."""
     grown: float
     """Directions over places, by the distortion."""
     offset: float
@@ -363,7 +356,7 @@ class ExactView:
         self._lattice = Lattice(x0 / v_um, y0 / v_um, self._step_um / v_um)
         # what is sharp is sampled between samples that lie farther apart than photosites
         self._coarse = self._step_um >= _COARSE_UM
-        self.side_um = 2.0 * _CELL_COARSE_UM if self._coarse else _CELL_UM
+        self.side_um = _CELL_COARSE_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
@@ -461,8 +454,7 @@ class ExactView:
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
 
-        Where that is too little for a large cell, of its quarters. Of the whole cell, so that a
-        part of it is rendered alike.
+        Of the whole cell, so that a part of it is rendered alike.
         """
         thin, step = self.thin, self._lattice.step
         middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
@@ -486,24 +478,7 @@ class ExactView:
                 cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
         inner = sorted(y for y in cuts if top < y < bottom)
         edges = [top, *inner, bottom]
-        bands: list[_Band] = []
-        for low, high in itertools.pairwise(edges):
-            ends = offset + slope * low, offset + slope * high
-            least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
-            if not self._coarse or (
-                least * _JUST >= _ALIKE * step and math.hypot(*cell.middle_um) < _ALIKE_TO_UM
-            ):
-                bands.append(_Band(low, high, left, right, cell, grown, offset, slope))
-                continue
-            side = 0.5 * cell.side_um
-            middle_y, middle_x = (v * side * self._per_um for v in (2 * cell.y + 1, 2 * cell.x + 1))
-            for i, j in itertools.product((0, 1), (0, 1)):
-                y0, y1 = (max(low, middle_y), high) if i else (low, min(high, middle_y))
-                x0, x1 = (middle_x, right) if j else (left, middle_x)
-                if y0 < y1:
-                    part = Cell(2 * cell.x + j, 2 * cell.y + i, side)
-                    bands.append(_Band(y0, y1, x0, x1, part, grown, offset, slope))
-        return bands
+        return [_Band(*ends, grown, offset, slope) for ends in itertools.pairwise(edges)]
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
@@ -521,8 +496,7 @@ class ExactView:
         tx = self._tx[tile.columns[0] : tile.columns[1]]
         ty = self._ty[tile.rows[0] : tile.rows[1]]
         within = np.searchsorted(ty, (band.top, band.bottom))
-        beside = np.searchsorted(tx, (band.left, band.right))
-        if within[0] == within[1] or beside[0] == beside[1]:
+        if within[0] == within[1]:
             return True
         ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
@@ -542,14 +516,14 @@ class ExactView:
         step_um = step * self.thin.image_distance_m * 1e6
 
         # samples that the layer may reach: kernels end where the window does
-        cell = band.cell
+        cell = tile.cell
         far = max((float(ends[0]), float(ends[1])), key=abs)
         reach = self.spread.window(cell, self._inverse(far), step_um) // 2
         edge = 0.5 * most + (reach + 2.0) * step
         box = np.array(found.bounds) / band.grown
         with np.errstate(invalid="ignore"):
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
-        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2])).clip(*beside)
+        j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
         i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3])).clip(*within)
         if j0 >= j1 or i0 >= i1:
             return False
@@ -578,7 +552,7 @@ class ExactView:
             shift = self.thin.iris_m * self.thin.inverse_focus if found.texture else 0.0
             discs, which = np.unique(np.round((rows + shift) / quantum), return_inverse=True)
             discs = discs * quantum - shift
-        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == beside[1] - beside[0]
+        whole = i1 - i0 == within[1] - within[0] and j1 - j0 == tx.size
         alike = most * self.thin.image_distance_m * 1e6 < _WHOLE_UM
         if level == 0 and dense == 1 and cached is None and self._pairs and not left.parts.size:
             area = first_row, first_column, height, width
@@ -619,7 +593,7 @@ class ExactView:
             (y - first_row, x - first_column) if level else None,
         )  # fmt: skip
         self._put(part, pattern, stack, left, light, None if alike else (discs / step, step_um))
-        return whole and not left.more_than(_OPAQUE, slice(*within), slice(*beside))
+        return whole and not left.more_than(_OPAQUE, slice(*within), slice(0, tx.size))
 
     def _put(
         self, part: _Part, pattern: IntArray, kernels: FloatArray, left: Left, light: FloatArray,
@@ -660,7 +634,7 @@ class ExactView:
         """
         row, column, height, width = area
         how = self._step_um, self._binning, pairs.kinds, self._lack, bool(found.b)
-        made = [self.spread.parted(band.cell, self._inverse(float(d)), *how) for d in discs]
+        made = [self.spread.parted(tile.cell, self._inverse(float(d)), *how) for d in discs]
         cores, core_reaches = _side_by_side([split.core for split in made])
         tails, tail_reaches = _side_by_side([split.tail for split in made])
         # whole blocks of 4 x 4 samples, with what kernels reach about them

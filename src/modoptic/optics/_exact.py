@@ -25,6 +25,7 @@ from modoptic.optics._sources import (
     SampleGrid,
     Surface,
     Texture,
+    means_of_four,
     moved_out,
     reach_um,
 )
@@ -105,17 +106,21 @@ Seen = dict[tuple[int, int, int, float], tuple[int, int, FloatArray]]
 
 def _fetched(
     of: Direct | Cached, level: int, i: int, j: int, size: tuple[int, int],
-    name: tuple[int, int, int, float], seen: Seen | None,
+    name: tuple[int, int, int, float], seen: Seen,
 ) -> FloatArray:  # fmt: skip
     """As ``of.fetch``, or a part of what was seen before; kernels of colours reach unlike far."""
-    if seen is None:
-        return of.fetch(level, i, j, *size)
     if name in seen:
         top, left, image = seen[name]
         a, b = i - top, j - left
         if a >= 0 and b >= 0 and a + size[0] <= image.shape[1] and b + size[1] <= image.shape[2]:
             return np.ascontiguousarray(image[:, a : a + size[0], b : b + size[1]])
-    image = of.fetch(level, i, j, *size)
+    if isinstance(of, Direct) and of.apart and level:
+        # the four points of which each is the mean may be asked for next, for edges
+        four = of.fetch(level - 1, 2 * i, 2 * j, 2 * size[0], 2 * size[1], apart=False)
+        seen[(*name[:2], level - 1, name[3])] = 2 * i, 2 * j, four
+        image = means_of_four(four)
+    else:
+        image = of.fetch(level, i, j, *size)
     seen[name] = i, j, image
     return image
 
@@ -420,6 +425,7 @@ class ExactView:
 
         ``seen``: layers evaluated for the same tile in another colour, and now for the next one.
         """
+        seen = {} if seen is None else seen
         light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
         for source in reversed(self._sources):
@@ -482,7 +488,7 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        left: Left, seen: Seen | None, finer: int = 0,
+        left: Left, seen: Seen, finer: int = 0,
     ) -> bool:  # fmt: skip
         """Lay one layer under a band of the tile; True if nothing behind it can be seen there.
 
@@ -625,7 +631,7 @@ class ExactView:
     def _at_samples(
         self, found: _Source, band: _Band, tile: Tile, area: tuple[int, int, int, int],
         discs: DoubleArray, which: IntArray, pairs: _Pairs, alike: bool, light: FloatArray,
-        passing: FloatArray, seen: Seen | None,
+        passing: FloatArray, seen: Seen,
     ) -> float | None:  # fmt: skip
         """Lay a layer, taken at the samples themselves, under (row, column, height, width).
 

@@ -218,17 +218,15 @@ class Direct:
     ) -> None:  # fmt: skip
         self.layer, self.matrix = surface.layer, surface.matrix
         self.lattice, self.lens_m, self.warp = lattice, lens_m, warp
-        self._apart = apart
+        self.apart = apart
         """Whether points of coarser levels are means of four: texture fades before it is gone."""
 
-    def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
+    def fetch(
+        self, level: int, i: int, j: int, height: int, width: int, *, apart: bool | None = None
+    ) -> FloatArray:
         """(4, height, width) from lattice point (i, j) of the level on."""
-        if self._apart and level:
-            four = self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width)
-            rows = four[:, ::2] + four[:, 1::2]
-            mean = np.asarray(rows[..., ::2] + rows[..., 1::2], np.float32)
-            mean *= np.float32(0.25)
-            return mean
+        if level and (self.apart if apart is None else apart):
+            return means_of_four(self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width))
         return self._sampled(level, i, j, height, width)
 
     def _sampled(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
@@ -242,6 +240,14 @@ class Direct:
         scale, bends = float(self.warp[0]), self.warp[1:]
         at = scale * x, scale * y, scale * step
         self.layer.sample(self.matrix, self.lens_m, *at, out, bends)
+
+
+def means_of_four(four: FloatArray) -> FloatArray:
+    """Of squares of 2 x 2 points, (4, h, w) of (4, 2 h, 2 w)."""
+    rows = four[:, ::2] + four[:, 1::2]
+    mean = np.asarray(rows[..., ::2] + rows[..., 1::2], np.float32)
+    mean *= np.float32(0.25)
+    return mean
 
 
 class Cached:

@@ -431,8 +431,11 @@ def _shade_table(
                 continue
             for j in range(count):
                 fringes = min(max(1.5 - max(fpx[j], fpz[j]) * 900.0, 0.0), 1.0)
-                fringe = 0.012 * _noise(q[j] * 900.0, 3.0) * fringes
+                fringe = 0.012 * _noise(q[j] * 900.0, 3.0)
                 cloth[j] = _box(p[j], -0.30 - fringe, 0.30 + fringe, max(fpx[j], 0.0003))
+                # where they are too fine to be seen, their mean
+                mean = _box(p[j], -0.306, 0.306, max(fpx[j], 0.009))
+                cloth[j] = mean + fringes * (cloth[j] - mean)
                 cloth[j] *= _box(q[j], -0.155, 0.155, max(fpz[j], 0.0003))
                 shadow[j], tone[j], groove[j], relief[j] = 1.0, 0.0, 1.0, 0.0
             if _least(cloth) < 1.0:

@@ -42,8 +42,11 @@ _OPAQUE = 1e-4
 _DETAIL, _DETAIL_COARSE = 8.5, 6.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc; the same for
 coarse samples."""
-_FINER = 1
-"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
+_DETAIL_EDGES, _CLOSEST = 32.0, 2
+"""The same where it has edges, if samples are not coarse; but from this level of points on half as
+far apart as elsewhere at least."""
+_EDGE = 0.3
+"""Neighbouring points whose light differs by so much of its sum are an edge within a layer."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
@@ -291,6 +294,15 @@ class _Part(NamedTuple):
             )  # fmt: skip
 
 
+def _smooth(image: FloatArray) -> bool:
+    """Whether nowhere in a layer (4, h, w) something bright lies right beside something dark."""
+    green = image[1]
+    return all(
+        bool((np.abs(one - two) <= _EDGE * (one + two)).all())
+        for one, two in ((green[1:], green[:-1]), (green[:, 1:], green[:, :-1]))
+    )
+
+
 class _Pairs(NamedTuple):
     """A mosaic as `convolve_pairs` takes it: four columns hold two samples of each of two kinds."""
 
@@ -364,7 +376,7 @@ class ExactView:
         self.side_um = _CELL_COARSE_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
+        self._closer, self._rings = (False, RINGS_COARSE) if self._coarse else (True, RINGS)
         self._detail = _DETAIL_COARSE if self._coarse else _DETAIL
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
@@ -488,15 +500,15 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        left: Left, seen: Seen, finer: int = 0,
+        left: Left, seen: Seen, closer: bool = False,
     ) -> bool:  # fmt: skip
         """Lay one layer under a band of the tile; True if nothing behind it can be seen there.
 
-        At points of a level that is lower by ``finer`` than the band's.
+        ``closer``: it is known to have edges, so that points are to lie closer.
         """
         lattice = self._lattice
         source, cached = found.direct, found.cached
-        if finer:
+        if closer:
             # its points are as fine as those of which `Direct` takes the mean
             source = found.finest
         tx = self._tx[tile.columns[0] : tile.columns[1]]
@@ -507,8 +519,13 @@ class ExactView:
         ends = band.blur(np.array([band.top, band.bottom]))
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
-        level = int(math.log2(max(least / (lattice.step * self._detail), 1.0) * _JUST))
-        level = min(max(level - finer, 0), source.max_level)
+        apart = least / lattice.step * _JUST
+        level = int(math.log2(max(apart / self._detail, 1.0)))
+        if closer:
+            # few points are to lie closer yet, those of layers that are blurred much
+            finest = int(math.log2(max(apart / _DETAIL_EDGES, 1.0)))
+            level = max(finest, min(level - 1, _CLOSEST))
+        level = min(level, source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source
         taken, kept = level, -1
@@ -590,9 +607,9 @@ class ExactView:
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
-        if level and finer < self._finer and not opaque:
+        if level and self._closer and not closer and not (opaque and _smooth(image)):
             # edges show how far apart points lie
-            return self._under(found, band, tile, pattern, light, left, seen, self._finer)
+            return self._under(found, band, tile, pattern, light, left, seen, closer=True)
 
         part = _Part(
             image, margin, which, dense, opaque, (int(i0), int(j0)),

@@ -24,9 +24,9 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-RINGS, RINGS_COARSE = 2, 1
-"""Of parts about the middle one: 19 parts, and 7 where the picture is small."""
-_SOFT = 0.1
+RINGS, RINGS_COARSE = 3, 1
+"""Of parts about the middle one: 37 parts, and 7 where the picture is small."""
+_SOFT = 0.04
 """Parts run into each other by so much of the radius of the iris."""
 _FEW = 0.1
 """Of a part's share of the light: a layer that gets less through it is taken as through all."""

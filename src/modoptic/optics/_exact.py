@@ -715,16 +715,22 @@ class ExactView:
         lamps, thin = bulbs.lamps, self.thin
         away = lamps.position_m[:, 2] - thin.image_distance_m
         tangents = lamps.position_m[:, :2] / away[:, None]
-        places = np.stack([
-            self.pupil.seen(t, 1.0 / float(z)) for t, z in zip(tangents, away, strict=True)
-        ])  # fmt: skip
         # a quick look, with more room than kernels ever take
-        room = 1.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus) + self._room
+        blur = thin.iris_m * np.abs(1.0 / away - thin.inverse_focus)
+        room = 1.5 * blur + self._room
         room += lamps.radius_m / away + _LAMP_TAIL_UM * thin.working_f_number * self._per_um
-        beside = np.zeros(len(away), np.bool_)
-        for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
-            beside |= (at < axis[0] - room) | (at > axis[-1] + room)
-        seen = np.flatnonzero(~beside)
+
+        def near(places: DoubleArray, room: DoubleArray) -> BoolArray:
+            found = np.ones(len(places), np.bool_)
+            for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
+                found &= (at >= axis[0] - room) & (at <= axis[-1] + room)
+            return found
+
+        # as in focus they lie less far from where they are than they are blurred
+        places = self.pupil.seen(tangents)
+        for n in np.flatnonzero(near(places, room + blur)):
+            places[n] = self.pupil.seen(tangents[n], 1.0 / float(away[n]))
+        seen = np.flatnonzero(near(places, room))
         found: list[_Stamp | None] = [None] * seen.size
 
         def work(first: int, end: int) -> None:

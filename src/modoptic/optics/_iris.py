@@ -74,17 +74,8 @@ def squares(kernels: FloatArray) -> IntArray:
     How far each reaches to each side of its middle, and by how many rows and columns that lies off
     the kernel's.
     """
-    middle = kernels.shape[2] // 2
     out = np.zeros((len(kernels), 3), np.int64)
-    filled = np.asarray((kernels != 0.0).any(axis=1))
-    for square, taps in zip(out, filled, strict=True):
-        ends: list[tuple[int, int]] = []
-        for axis in (1, 0):
-            at = np.flatnonzero(taps.any(axis=axis)) - middle
-            ends.append((int(at[0]), int(at[-1])))
-        reach = max((last - first + 1) // 2 for first, last in ends)
-        room = middle - reach
-        square[:] = reach, *(min(max((a + b) // 2, -room), room) for a, b in ends)
+    _kernels.squares(kernels, out)
     return out
 
 

@@ -625,6 +625,39 @@ def gather_parts(
 
 
 @_jit
+def squares(kernels: FloatArray, out: IntArray) -> None:
+    """As `modoptic.optics._iris.squares`, into ``out`` (n, 3)."""
+    size = kernels.shape[2]
+    middle = size // 2
+    filled = np.empty((2, size), np.bool_)
+    first, last = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    for n in range(kernels.shape[0]):
+        filled[:] = False
+        for kind in range(kernels.shape[1]):
+            for i in range(size):
+                line = kernels[n, kind, i]
+                some = False
+                for j in range(size):
+                    there = line[j] != np.float32(0.0)
+                    some |= there
+                    filled[1, j] |= there
+                filled[0, i] |= some
+        reach = 0
+        for axis in range(2):
+            first[axis], last[axis] = 0, size - 1
+            while first[axis] < last[axis] and not filled[axis, first[axis]]:
+                first[axis] += 1
+            while last[axis] > first[axis] and not filled[axis, last[axis]]:
+                last[axis] -= 1
+            reach = max(reach, (last[axis] - first[axis] + 1) // 2)
+        room = middle - reach
+        out[n, 0] = reach
+        for axis in range(2):
+            off = (first[axis] + last[axis]) // 2 - middle
+            out[n, 1 + axis] = min(max(off, -room), room)
+
+
+@_jit
 def stamp_mosaic(
     stamp: FloatArray,
     row: int,

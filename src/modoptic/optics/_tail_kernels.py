@@ -17,6 +17,9 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_STILL = 0.004
+"""Points of a raster that lie aside by so little, of their distance, are taken as they are."""
+
 
 @_jit
 def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
@@ -48,11 +51,21 @@ def split_image(image: FloatArray, out: FloatArray) -> None:
 
 
 @_jit
+def _farthest(begin: float, step: float, count: int) -> float:
+    """Of even places the largest distance from 0."""
+    return max(abs(begin), abs(begin + step * (count - 1)))
+
+
+@_jit
 def slide_split(
     source: FloatArray, left: float, top: float, step: float, x0: float, y0: float,
     step_out: float, amount: float, bend: DoubleArray, out: FloatArray,
 ) -> None:  # fmt: skip
-    """As `slide_sharp`, split by column; the first planes of ``source`` where ``out`` has fewer."""
+    """As `slide_sharp`, split by column; the first planes of ``source`` where ``out`` has fewer.
+
+    Where distortion moves points by less than `_STILL` against their neighbours, along a row they
+    are taken from one height, and in several rows from the same columns.
+    """
     height, width = source.shape[1], source.shape[2]
     count = 4 * out.shape[3]
     b1, b2, b3 = np.float32(bend[0]), np.float32(bend[1]), np.float32(bend[2])
@@ -66,32 +79,44 @@ def slide_split(
     per = np.float32(1.0 / step)
     left_x, top_y = np.float32(left / step), np.float32(top / step)
     zero, one = np.float32(0.0), np.float32(1.0)
-    straight = amount == 0.0 and bend[0] == 0.0 and bend[1] == 0.0 and bend[2] == 0.0
-    longest = count if straight else 64
+    # how far at most neighbours move apart, in points: of a row by their column, and so back
+    x, y = _farthest(x0, step_out, count), _farthest(y0, step_out, out.shape[0])
+    q = x * x + y * y
+    bent = 2.0 * x * y * (abs(bend[0]) + q * (2.0 * abs(bend[1]) + 3.0 * q * abs(bend[2])))
+    far = max(bent, (x + y) * abs(amount)) * step_out / step
+    alike = int(min(2.0 * _STILL / max(far, 1e-12), 1e6))
+    longest, rows = max(alike, 64), max(alike, 1)
     ends = np.empty(count, np.int64)
-    runs = 0
+    runs = inner = outer = 0
     for i in range(out.shape[0]):
         y = np.float32(y0 + i * step_out)
         shrunk = one / (one + np.float32(amount) * max(y, zero))
-        if i == 0 or not straight:
-            # without distortion columns lie alike in every row
+        if i % rows == 0:
+            last_row = min(i + rows, out.shape[0]) - 1
+            y_middle = np.float32(y0 + 0.5 * (i + last_row) * step_out)
+            shrunk_middle = one / (one + np.float32(amount) * max(y_middle, zero))
             for j in range(count):
                 x = np.float32(x0 + j * step_out)
-                q = x * x + y * y
-                by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
+                q = x * x + y_middle * y_middle
+                by = shrunk_middle * (one + q * (b1 + q * (b2 + q * b3))) * per
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
                 at[j] = iu - 1
                 w0[j], w1[j], w2[j], w3[j] = _cubic(u - np.float32(iu))
+            inner, outer = 0, count
+            while inner + 1 < count and at[inner + 1] == 0:
+                inner += 1
+            while outer > inner + 1 and at[outer - 2] == width - 4:
+                outer -= 1
             # long runs of samples with a point of the raster to each, side by side
             runs = 0
-            begin = 0
-            for j in range(1, count + 1):
-                if j == count or at[j] != at[j - 1] + 1 or j - begin == longest:
+            begin = inner
+            for j in range(inner + 1, outer + 1):
+                if j == outer or at[j] != at[j - 1] + 1 or j - begin == longest:
                     ends[runs] = begin = j
                     runs += 1
         for c in range(out.shape[1]):
-            begin = 0
+            begin = inner
             for run in range(runs):
                 end = ends[run]
                 x = np.float32(x0 + 0.5 * (begin + end) * step_out)
@@ -107,14 +132,18 @@ def slide_split(
                     mixed[k] = v0 * p0[k] + v1 * p1[k] + v2 * p2[k] + v3 * p3[k]
                 m1, m2, m3 = mixed[1:], mixed[2:], mixed[3:]
                 a0, a1, a2, a3 = w0[begin:], w1[begin:], w2[begin:], w3[begin:]
-                part = line[begin:end]
+                piece = line[begin:end]
                 for j in range(end - begin):
-                    part[j] = a0[j] * mixed[j] + a1[j] * m1[j] + a2[j] * m2[j] + a3[j] * m3[j]
+                    piece[j] = a0[j] * mixed[j] + a1[j] * m1[j] + a2[j] * m2[j] + a3[j] * m3[j]
                 begin = end
-            s0, s1, s2, s3 = out[i, c, 0], out[i, c, 1], out[i, c, 2], out[i, c, 3]
-            for j in range(count // 4):
-                s0[j], s1[j] = line[4 * j], line[4 * j + 1]
-                s2[j], s3[j] = line[4 * j + 2], line[4 * j + 3]
+            # beyond its ends the raster goes on as it ends
+            line[:inner] = line[inner]
+            line[outer:] = line[outer - 1]
+            # one by one: each is done in whole vectors
+            for part in range(4):
+                target = out[i, c, part]
+                for j in range(target.size):
+                    target[j] = line[4 * j + part]
 
 
 @_jit

@@ -157,6 +157,13 @@ class Spread:
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         return reach + 2.2 * self.pupil.thin.working_f_number
 
+    def apart_um(self, binning: Binning, step_um: float) -> float:
+        """How far apart samples are taken to lie that see a layer kept in points ``step_um`` apart.
+
+        What they cannot tell is made the quicker way, see `spectrum`.
+        """
+        return binning.side * binning.pitch_um
+
     def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
         sample_um: float, slanted: bool = False,
@@ -356,7 +363,7 @@ class Spread:
         working = self.pupil.thin.working_f_number
         if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
             return np.ones((len(kinds), 1, 1), np.float32)
-        sample_um = binning.side * binning.pitch_um
+        sample_um = self.apart_um(binning, step_um)
         lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um, slanted)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)

@@ -29,6 +29,17 @@ _DEPTHS_APART = 1e-3
 _SPREADS_KEPT = 12
 
 
+class _Watched(Spread):
+    """As `Spread`, for a picture that somebody watches while it changes.
+
+    Points of a blurred layer that lie far apart do not tell rays from waves, however close samples
+    lie between them.
+    """
+
+    def apart_um(self, binning: Binning, step_um: float) -> float:
+        return max(super().apart_um(binning, step_um), step_um)
+
+
 class Turning:
     """Spreads of one lens at several distances of focus; may be used from several threads."""
 
@@ -59,14 +70,14 @@ class Turning:
         with self._lock:
             made = self._kept.pop(state, None)
             if made is None:
-                made = Spread(self._lens.pupil(state), self._response, self._diffusion_um)
+                made = _Watched(self._lens.pupil(state), self._response, self._diffusion_um)
             self._kept[state] = made
             while len(self._kept) > _SPREADS_KEPT:
                 self._kept.popitem(last=False)
         return made
 
 
-class TurningSpread(Spread):
+class TurningSpread(_Watched):
     """As `Spread`; kernels are interpolated between two distances of focus, where those are kept.
 
     A ring that turns by more than their distance from one picture to the next would need new ones

@@ -41,7 +41,8 @@ _OPAQUE = 1e-4
 _DETAIL = 8.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
-"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
+"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse and nobody
+watches how they change."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
@@ -79,7 +80,7 @@ _SHARP = 4.0
 _CHANNELS = (Kind(0), Kind(1), Kind(2))
 _STRIP = 128
 """Rows of kept texture that are resampled together."""
-_TAILS_LACK = 0.0016
+_TAILS_LACK = 0.0024
 """Error, of white, that the tails of kernels may leave in what somebody watches."""
 
 
@@ -348,7 +349,9 @@ class ExactView:
         self.side_um = 2.0 * _CELL_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
+        # what somebody watches while it changes is made as what is small
+        small = self._coarse or textures is not None
+        self._finer, self._rings = (0, RINGS_COARSE) if small else (_FINER, RINGS)
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares

@@ -41,8 +41,11 @@ _OPAQUE = 1e-4
 _DETAIL = 8.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
-"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse and nobody
-watches how they change."""
+"""Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
+_FINER_FROM = 3
+"""In a picture that changes from this level on: there points are few."""
+_RINGS_FROM_UM = 200.0
+"""And there is parted coarsely what blur discs smaller than that hide."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
@@ -349,9 +352,10 @@ class ExactView:
         self.side_um = 2.0 * _CELL_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        # what somebody watches while it changes is made as what is small
-        small = self._coarse or textures is not None
-        self._finer, self._rings = (0, RINGS_COARSE) if small else (_FINER, RINGS)
+        self._finer, self._rings = (0, RINGS_COARSE) if self._coarse else (_FINER, RINGS)
+        self._finer_from, self._rings_from_um = 1, 0.0
+        if textures:
+            self._finer_from, self._rings_from_um = _FINER_FROM, _RINGS_FROM_UM
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares
@@ -437,10 +441,10 @@ class ExactView:
                 free if stamp.passed else whole,
             )  # fmt: skip
 
-    def _masks(self, reach: int, radius: float, step_um: float) -> FloatArray:
+    def _masks(self, reach: int, radius: float, step_um: float, rings: int) -> FloatArray:
         """As `masks`, of taps ``step_um`` apart."""
         soft = math.hypot(_SOFT_STEPS, _SOFT_AIRY * self.thin.working_f_number / step_um)
-        return masks(reach, radius, soft, self._rings)
+        return masks(reach, radius, soft, rings)
 
     def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
@@ -594,7 +598,7 @@ class ExactView:
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
-        if level and finer < self._finer and not opaque:
+        if level >= self._finer_from and finer < self._finer and not opaque:
             # edges show how far apart points lie
             return self._under(found, band, tile, pattern, light, left, seen, self._finer)
 
@@ -618,7 +622,10 @@ class ExactView:
         at = left.within(part.corner, part.shape)
         if blur is not None and (at is not None or (apart is not None and apart.any())):
             reach = kernels.shape[2] // 2
-            each = [self._masks(reach, 0.5 * float(disc), blur[1]) for disc in blur[0]]
+            if not left.rings:
+                small = float(np.abs(blur[0]).max()) * blur[1] < self._rings_from_um
+                left.rings = RINGS_COARSE if small else self._rings
+            each = [self._masks(reach, 0.5 * float(d), blur[1], left.rings) for d in blur[0]]
             cut = left.cut(kernels, np.stack(each, axis=1))
             if apart is not None:
                 left.part(apart, part.corner)

@@ -107,6 +107,8 @@ class Left:
         """(parts, h, w) through each part, 0 where it is not; the first to be parted makes it."""
         self.box = slice(0, 0), slice(0, 0)
         """Rows and columns within which it may be."""
+        self.rings = 0
+        """Of parts, see `masks`; 0 as long as nothing is parted."""
         self._weights: FloatArray = np.zeros(0, np.float32)
 
     @property

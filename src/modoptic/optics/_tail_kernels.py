@@ -175,18 +175,28 @@ def _tail_line(
     for y in range(-reach, reach + 1):
         lane = np.uintp(((row + y) * planes + plane) * wide)
         taps = tail[middle + y, middle - reach : middle + reach + 1]
-        for x in range(0, 2 * reach + 1, 4):
+        x = 0
+        while x + 5 < taps.size:
             # unsigned, as an index that may be negative is looked at each time
             o0 = lane + np.uintp(x)
             o1, o2, o3 = o0 + np.uintp(1), o0 + np.uintp(2), o0 + np.uintp(3)
+            o4, o5 = o0 + np.uintp(4), o0 + np.uintp(5)
+            t0, t1, t2 = taps[x], taps[x + 1], taps[x + 2]
+            t3, t4, t5 = taps[x + 3], taps[x + 4], taps[x + 5]
+            for j in range(count):
+                target[j] += (t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j]) + (
+                    t3 * flat[o3 + j] + t4 * flat[o4 + j] + t5 * flat[o5 + j]
+                )
+            x += 6
+        while x < taps.size:
+            o0 = lane + np.uintp(x)
+            o1, o2 = o0 + np.uintp(1), o0 + np.uintp(2)
             t0 = taps[x]
             t1 = taps[x + 1] if x + 1 < taps.size else zero
             t2 = taps[x + 2] if x + 2 < taps.size else zero
-            t3 = taps[x + 3] if x + 3 < taps.size else zero
             for j in range(count):
-                target[j] += (
-                    t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j] + t3 * flat[o3 + j]
-                )
+                target[j] += t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j]
+            x += 3
 
 
 @_jit
@@ -224,8 +234,9 @@ def convolve_pairs(
     # rows of blocks convolved so far, of each kind's colour and coverage
     lines = np.zeros((cores.shape[1], 2, 2, room), np.float32)
     known = np.full((cores.shape[1], 2, 2, 2), -1, np.int64)
-    taps_a = np.empty(cores.shape[2] + 16, np.float32)
-    taps_b = np.empty(cores.shape[2] + 16, np.float32)
+    # rows of the kernel in use, for each pair in four rows, one of the two moved to the other
+    taps = np.empty((4, 2, 2, cores.shape[2], cores.shape[2] + 16), np.float32)
+    filled = np.full((4, 2), -1, np.int64)
     most = np.float32(0.0)
     for i in range(which.size):
         row = row0 + i
@@ -277,18 +288,23 @@ def convolve_pairs(
                         line = into2 if side else into
                         for j in range(padded):
                             line[j] = m0[j] + s * (m1[j] - m0[j])
-                # up to eight sources are taken at a time; what lies beyond has taps of 0
-                taps_a[: sources + 8] = np.float32(0.0)
-                taps_b[: sources + 8] = np.float32(0.0)
+                if filled[phase, pair] != n:
+                    filled[phase, pair] = n
+                    for y in range(-r, r + 1):
+                        line = cores[n, kind, middle + y]
+                        taps_a, taps_b = taps[phase, pair, 0, y + r], taps[phase, pair, 1, y + r]
+                        # up to eight sources are taken at a time; what lies beyond has taps of 0
+                        taps_a[:] = np.float32(0.0)
+                        taps_b[:] = np.float32(0.0)
+                        for x in range(2 * r + 1):
+                            taps_a[x] = line[middle - r + x]
+                            taps_b[x + gap] = line[middle - r + x]
                 for y in range(-r, r + 1):
-                    for x in range(2 * r + 1):
-                        tap = cores[n, kind, middle + y, middle - r + x]
-                        taps_a[x] = tap
-                        taps_b[x + gap] = tap
+                    taps_a, taps_b = taps[phase, pair, 0, y + r], taps[phase, pair, 1, y + r]
                     lane = ((row - begin[0] + y) * planes + source) * 4 * wide
                     at = 4 * block + a - r
                     x = 0
-                    while x + 2 < sources:
+                    while x + 4 < sources:
                         p = at + x
                         # unsigned, as an index that may be negative is looked at each time
                         o0 = np.uintp(lane + (p & 3) * wide + (p >> 2))
@@ -313,17 +329,21 @@ def convolve_pairs(
                                 u4 * v4 + u5 * v5 + u6 * v6 + u7 * v7
                             )
                         x += 8
-                    while x < sources:
+                    if x < sources:
                         p = at + x
                         o0 = np.uintp(lane + (p & 3) * wide + (p >> 2))
                         p += 1
                         o1 = np.uintp(lane + (p & 3) * wide + (p >> 2))
-                        t0, t1, u0, u1 = taps_a[x], taps_a[x + 1], taps_b[x], taps_b[x + 1]
+                        p += 1
+                        o2 = np.uintp(lane + (p & 3) * wide + (p >> 2))
+                        p += 1
+                        o3 = np.uintp(lane + (p & 3) * wide + (p >> 2))
+                        t0, t1, t2, t3 = taps_a[x], taps_a[x + 1], taps_a[x + 2], taps_a[x + 3]
+                        u0, u1, u2, u3 = taps_b[x], taps_b[x + 1], taps_b[x + 2], taps_b[x + 3]
                         for j in range(padded):
-                            v0, v1 = flat[o0 + j], flat[o1 + j]
-                            into[j] += t0 * v0 + t1 * v1
-                            into2[j] += u0 * v0 + u1 * v1
-                        x += 2
+                            v0, v1, v2, v3 = flat[o0 + j], flat[o1 + j], flat[o2 + j], flat[o3 + j]
+                            into[j] += t0 * v0 + t1 * v1 + t2 * v2 + t3 * v3
+                            into2[j] += u0 * v0 + u1 * v1 + u2 * v2 + u3 * v3
             for side in range(2):
                 q = b if side else a
                 sums, cover = (two, over2) if side else (one, over)

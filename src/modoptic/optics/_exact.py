@@ -417,13 +417,15 @@ class ExactView:
         """
         light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
+        middle = sum(v * v for v in tile.cell.middle_um) * self._per_um**2
+        grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
         for source in reversed(self._sources):
             if isinstance(source, list):
                 self._add(source, tile, light, left)
                 continue
             hidden = [
                 self._under(source, band, tile, pattern, light, left, seen)
-                for band in self._bands(source, tile.cell)
+                for band in self._bands(source, tile.cell, grown)
             ]
             if hidden and all(hidden):
                 break
@@ -446,15 +448,13 @@ class ExactView:
         soft = math.hypot(_SOFT_STEPS, _SOFT_AIRY * self.thin.working_f_number / step_um)
         return masks(reach, radius, soft, rings)
 
-    def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
+    def _bands(self, source: _Source, cell: Cell, grown: float) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
 
         Where that is too little for a large cell, of its quarters. Of the whole cell, so that a
-        part of it is rendered alike.
+        part of it is rendered alike. ``grown``: directions over places in its middle.
         """
         thin, step = self.thin, self._lattice.step
-        middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
-        grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
         left, top, right, bottom = (v * cell.side_um * self._per_um for v in (
             cell.x, cell.y, cell.x + 1, cell.y + 1
         ))  # fmt: skip

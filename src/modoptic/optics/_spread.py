@@ -322,8 +322,7 @@ class Spread:
         """As `kernels`, split with an error ``allowed``; where that is 0 all is core."""
         x, y = cell.middle_um
         sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
-        mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
-        wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
+        wanted, order = _mirrored(kinds, sx, sy)
         key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted, allowed, slanted)
         with self._lock:
             once = self._kernels.setdefault(key, _Once())
@@ -339,7 +338,6 @@ class Spread:
             return split(found, allowed)
 
         made = once.made(make)
-        order = [wanted.index(k) for k in mirrored]
         return Split(*(part[order, :: int(sy), :: int(sx)] for part in made))
 
     def kernels_at(
@@ -375,6 +373,16 @@ class Spread:
             )  # fmt: skip
         out = cast(FloatArray, fft.irfft2(spectra, (size, size), axes=(1, 2)))
         return cast(FloatArray, _kernels.cut(out, kept))
+
+
+@functools.lru_cache(maxsize=256)
+def _mirrored(
+    kinds: tuple[Kind, ...], sx: float, sy: float
+) -> tuple[tuple[Kind, ...], list[int]]:
+    """Kinds in a mirror image, each once and in order; and which of them each of ``kinds`` is."""
+    mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
+    wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
+    return wanted, [wanted.index(k) for k in mirrored]
 
 
 def _weighed(waves: ComplexArray, weights: FloatArray, aside: float) -> FloatArray:

@@ -93,11 +93,18 @@ class TurningSpread(_Watched):
         self._nearness = 1.0 / pupil.state.focus_distance_m
         self._nearest = 0.2499e3 / pupil.state.focal_length_mm
         at = round(self._nearness / _ABOUT_APART) * _ABOUT_APART
-        self._about = turning.at(pupil.state, min(at, self._nearest)).pupil
+        self._places: dict[float, Spread] = {}
+        self._about = self._at(min(at, self._nearest)).pupil
 
     @property
     def about(self) -> Pupil:
         return self._about
+
+    def _at(self, nearness: float) -> Spread:
+        """As `Turning.at`; threads may ask for the same."""
+        if nearness not in self._places:
+            self._places[nearness] = self._turning.at(self.pupil.state, nearness)
+        return self._places[nearness]
 
     def parted(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
@@ -113,7 +120,7 @@ class TurningSpread(_Watched):
         k = math.floor(self._nearness / apart)
         if self._moved > apart or (k + 1) * apart > self._nearest:
             return super().parted(*args)
-        one, two = (self._turning.at(state, n * apart).parted(*args) for n in (k, k + 1))
+        one, two = (self._at(n * apart).parted(*args) for n in (k, k + 1))
         share = np.float32(self._nearness / apart - k)
         return Split(_mixed(one.core, two.core, share), _mixed(one.tail, two.tail, share))
 

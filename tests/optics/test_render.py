@@ -246,7 +246,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "spans_of", "blur_iris", "blur_line", "share_outside", "cut", "slide", "slide_sharp",
             "split_columns",
             "convolve_under_mosaic", "convolve_planes",
-            "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
+            "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts", "squares",
             "expose_mosaic", "expose_color",
         )),
         *(getattr(_pupil_kernels, name) for name in (

@@ -42,7 +42,7 @@ _DETAIL = 8.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _FINER = 1
 """Where it has edges, at points so much finer, as a power of 2, if samples are not coarse."""
-_FINER_FROM = 3
+_FINER_FROM = 4
 """In a picture that changes from this level on: there points are few."""
 _RINGS_FROM_UM = 200.0
 """And there is parted coarsely what blur discs smaller than that hide."""
@@ -302,6 +302,13 @@ def paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
     return _Pairs(unlike, colors, order[..., 0].copy(), columns)
 
 
+@functools.lru_cache(maxsize=16)
+def _rolled(cfa: tuple[str, ...]) -> list[list[IntArray]]:
+    """Channels of a mosaic from each of its rows and columns on."""
+    channels, n = np.array([["RGB".index(c) for c in row] for row in cfa], np.int64), len(cfa)
+    return [[np.roll(channels, (-i, -j), (0, 1)).copy() for j in range(n)] for i in range(n)]
+
+
 def _side_by_side(kernels: Sequence[FloatArray]) -> tuple[FloatArray, IntArray]:
     """Kernels (kinds, n, n) of several sizes in one array, and how far each reaches."""
     reaches = np.array([(k.shape[1] + 1) // 2 - 1 for k in kernels], np.int64)
@@ -369,9 +376,7 @@ class ExactView:
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
-        self._patterns = [
-            [np.roll(self._channels, (-i, -j), (0, 1)).copy() for j in range(n)] for i in range(n)
-        ]
+        self._patterns = _rolled(tuple(grid.cfa))
         self._kinds = tuple(
             Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
             for i in range(n)

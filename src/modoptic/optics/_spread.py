@@ -376,9 +376,7 @@ class Spread:
 
 
 @functools.lru_cache(maxsize=256)
-def _mirrored(
-    kinds: tuple[Kind, ...], sx: float, sy: float
-) -> tuple[tuple[Kind, ...], list[int]]:
+def _mirrored(kinds: tuple[Kind, ...], sx: float, sy: float) -> tuple[tuple[Kind, ...], list[int]]:
     """Kinds in a mirror image, each once and in order; and which of them each of ``kinds`` is."""
     mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
     wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))

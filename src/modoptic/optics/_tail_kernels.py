@@ -228,9 +228,8 @@ def convolve_pairs(
     flat = split.reshape(-1)
     following = np.uintp(1)
     room = wide + 64
-    zero, one = np.float32(0.0), np.float32(1.0)
-    # a row's colour and coverage, by column
-    sums, covers = np.empty((4, room), np.float32), np.empty((4, room), np.float32)
+    one, two = np.empty(room, np.float32), np.empty(room, np.float32)
+    over, over2 = np.empty(room, np.float32), np.empty(room, np.float32)
     mixed = np.zeros(room, np.float32)
     # rows of blocks convolved so far, of each kind's colour and coverage
     lines = np.zeros((cores.shape[1], 2, 2, room), np.float32)
@@ -259,14 +258,14 @@ def convolve_pairs(
         r, t = core_reaches[n], tail_reaches[n]
         phase = row % 4
         upper = (row - begin[0]) // 4 - (1 if phase < 2 else 0)
-        down = np.float32((phase + 2) % 4 * 0.25 + 0.125)
+        share = np.float32((phase + 2) % 4 * 0.25 + 0.125)
         for pair in range(2):
             kind = kinds[phase, pair]
             a, b = columns[phase, pair, 0], columns[phase, pair, 1]
             gap = b - a
             sources = 2 * r + 1 + gap
             for plane in range(1 if opaque else 2):
-                into, into2 = (covers[a], covers[b]) if plane else (sums[a], sums[b])
+                into, into2 = (over, over2) if plane else (one, two)
                 source = 3 if plane else colors[phase, pair]
                 if t < 0:
                     into[:] = np.float32(0.0)
@@ -278,10 +277,9 @@ def convolve_pairs(
                             line = lines[kind, plane, k % 2]
                             _tail_line(blocks, k, source, tails[n, kind], t, line)
                             tag[0], tag[1] = k, n
-                    upper_line = lines[kind, plane, upper % 2]
-                    lower_line = lines[kind, plane, (upper + 1) % 2]
+                    high, low = lines[kind, plane, upper % 2], lines[kind, plane, (upper + 1) % 2]
                     for j in range(room):
-                        mixed[j] = upper_line[j] + down * (lower_line[j] - upper_line[j])
+                        mixed[j] = high[j] + share * (low[j] - high[j])
                     for side in range(2):
                         q = b if side else a
                         k = block - 1 if q < 2 else block
@@ -346,36 +344,28 @@ def convolve_pairs(
                             v0, v1, v2, v3 = flat[o0 + j], flat[o1 + j], flat[o2 + j], flat[o3 + j]
                             into[j] += t0 * v0 + t1 * v1 + t2 * v2 + t3 * v3
                             into2[j] += u0 * v0 + u1 * v1 + u2 * v2 + u3 * v3
-        # column of the part's first block in light
-        begins = 4 * block + begin[1] - tile[1]
-        if opaque:
-            low, high = (off + first - begins + 3) // 4, (off + last + 1 - begins) // 4
-            s0, s1, s2, s3 = sums[0, low:], sums[1, low:], sums[2, low:], sums[3, low:]
-            into, through = target[begins + 4 * low :], rest[begins + 4 * low :]
-            for j in range(high - low):
-                into[4 * j] += through[4 * j] * max(s0[j], zero)
-                into[4 * j + 1] += through[4 * j + 1] * max(s1[j], zero)
-                into[4 * j + 2] += through[4 * j + 2] * max(s2[j], zero)
-                into[4 * j + 3] += through[4 * j + 3] * max(s3[j], zero)
-            for at in range(off + first, off + last + 1):
-                if low <= (at - begins) // 4 < high:
+            for side in range(2):
+                q = b if side else a
+                sums, cover = (two, over2) if side else (one, over)
+                start = 4 * block + begin[1] + q - tile[1]
+                low = (off + first - start + 3) // 4
+                high = (off + last - start) // 4 + 1
+                if opaque:
+                    for j in range(low, high):
+                        at = start + 4 * j
+                        target[at] += rest[at] * max(sums[j], np.float32(0.0))
+                        rest[at] = np.float32(0.0)
                     continue
-                target[at] += rest[at] * max(sums[(at - begins) % 4, (at - begins) // 4], zero)
-            rest[off + first : off + last + 1] = zero
-            continue
-        for q in range(4):
-            start = begins + q
-            value_line, cover_line = sums[q], covers[q]
-            for j in range((off + first - start + 3) // 4, (off + last - start) // 4 + 1):
-                at = start + 4 * j
-                # where the kernel overshoots, colour and coverage do so together
-                value, covered = max(value_line[j], zero), max(cover_line[j], zero)
-                if covered > one:
-                    value /= covered
-                    covered = one
-                share = rest[at]
-                target[at] += share * value
-                share *= one - covered
-                rest[at] = share
-                most = max(most, share)
+                for j in range(low, high):
+                    at = start + 4 * j
+                    # where the kernel overshoots, colour and coverage do so together
+                    value, covered = max(sums[j], np.float32(0.0)), max(cover[j], np.float32(0.0))
+                    if covered > np.float32(1.0):
+                        value /= covered
+                        covered = np.float32(1.0)
+                    through = rest[at]
+                    target[at] += through * value
+                    through *= np.float32(1.0) - covered
+                    rest[at] = through
+                    most = max(most, through)
     return float(most)

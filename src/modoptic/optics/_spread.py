@@ -157,6 +157,10 @@ class Spread:
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         return reach + 2.2 * self.pupil.thin.working_f_number
 
+    def few(self, inverse_depth: float) -> bool:
+        """Whether half the wavelengths do for the spread of points at a depth."""
+        return self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES
+
     def apart_um(self, binning: Binning, step_um: float) -> float:
         """How far apart samples are taken to lie that see a layer kept in points ``step_um`` apart.
 
@@ -268,7 +272,7 @@ class Spread:
         self, radius_um: float, inverse_depth: float, step_um: float, size: int, slanted: bool
     ) -> FloatArray:
         """Transfer function in each channel along the radius, as `turned` takes it, by waves."""
-        few = int(self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES)
+        few = int(self.few(inverse_depth))
         # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
         per_um = 1.0 / (_CLOSER * size * step_um)

@@ -17,8 +17,9 @@ from modoptic.optics import (
     _tail_kernels,
 )
 from modoptic.optics._exact import paired
-from modoptic.optics._spread import Kind
+from modoptic.optics._spread import Binning, Cell, Kind, Spread
 from modoptic.optics._tails import SIDE, Split, split
+from modoptic.optics._turning import Turning
 from modoptic.scenes import WAVELENGTHS_NM, load_scene
 
 FloatArray = npt.NDArray[np.float32]
@@ -112,6 +113,36 @@ def test_a_region_while_the_ring_turns(f_number: float, place: tuple[int, int]) 
         wanted = renderer.light(lens, region)
         assert _psnr(found, wanted) > 50.0
         assert found.mean() == pytest.approx(wanted.mean(), rel=1e-3)
+
+
+def _apart(found: FloatArray, wanted: FloatArray) -> float:
+    """By what share of its light the kernels (kinds, n, n) of two sizes differ, the worst kind."""
+    most = max(found.shape[1], wanted.shape[1])
+    each: list[FloatArray] = []
+    for kernels in (found, wanted):
+        room = (most - kernels.shape[1]) // 2
+        each.append(np.pad(kernels, ((0, 0), (room, room), (room, room))))
+    return float(0.5 * np.abs(each[0] - each[1]).sum(axis=(1, 2)).max())
+
+
+def test_between_places_of_the_ring_as_many_wavelengths_are_looked_at_as_where_it_is() -> None:
+    bells = [0.6 * np.exp(-0.5 * ((WAVELENGTHS_NM - at) / 35.0) ** 2) for at in (600, 540, 460)]
+    response = SpectralResponse(WAVELENGTHS_NM, np.stack(bells))
+    lens = TracedLens.load("us20250271647")
+    turning = Turning(lens, response, 0.3)
+    turning.spread(lens.pupil(LensState(17.5, 1.4, 1.0001)))
+    pupil = lens.pupil(LensState(17.5, 1.4, 1.0))
+    spread, own = turning.spread(pupil), Spread(pupil, response, 0.3)
+    few: list[bool] = []
+    kinds = Kind(0), Kind(1), Kind(2)
+    # on both sides of where half the wavelengths do
+    for away in (-0.044, -0.04, 0.04, 0.044):
+        depth = round(pupil.thin.inverse_focus + away, 3)
+        asked = Cell(1, 0, 760.0), depth, 1.485, Binning(1.485), kinds, 0.0
+        few.append(own.few(depth))
+        found, wanted = (each.parted(*asked).core for each in (spread, own))
+        assert _apart(found, wanted) < 0.2
+    assert few == [True, False, False, True]
 
 
 def test_there_are_numbers_where_kernels_read_beyond_the_last_row() -> None:

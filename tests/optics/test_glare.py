@@ -44,6 +44,9 @@ STATE = LensState(17.5, 8.0, 1.0)
 TRACED = TracedLens.load("us20250271647")
 
 
+FloatArray = npt.NDArray[np.float32]
+
+
 def whole(columns: int = 232, cfa: tuple[str, ...] = ("RG", "GB")) -> SampleGrid:
     """The whole sensor in square samples."""
     pitch = WIDTH_UM / columns
@@ -203,17 +206,26 @@ def test_parts_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -
     # the veil, whatever it is laid over at a time
     glare = Glare(GLARE, renderer._parts)  # pyright: ignore[reportPrivateUsage]
     veil = glare.veil(TRACED.pupil(STATE))
-    every = np.ones((grid.y_um.size, grid.x_um.size), np.float32)
-    veil.of(grid)(every, (0, 546), (0, 728))
-    for rows, columns in (((0, 3), (0, 728)), ((150, 280), (200, 360)), ((541, 546), (727, 728))):
+    three = np.float32(3.0)
+
+    def laid(over: SampleGrid, rows: tuple[int, int], columns: tuple[int, int]) -> FloatArray:
+        out = np.zeros((over.y_um.size, over.x_um.size), np.float32)
         tile = np.ones((rows[1] - rows[0], columns[1] - columns[0]), np.float32)
-        veil.of(grid)(tile, rows, columns)
-        assert np.array_equal(tile, every[slice(*rows), slice(*columns)])
+        veil.of(over, three)(tile, rows, columns, out)
+        assert (tile == 1.0).all()
+        return out
+
+    every = laid(grid, (0, 546), (0, 728))
+    assert every.min() > 3.0 * (1.0 - GLARE.share)
+    for rows, columns in (((0, 3), (0, 728)), ((150, 280), (200, 360)), ((541, 546), (727, 728))):
+        inner = slice(*rows), slice(*columns)
+        found = laid(grid, rows, columns)
+        assert np.array_equal(found[inner], every[inner])
+        assert np.count_nonzero(found) == found[inner].size
         # as a region of its own
         region = part(grid, slice(columns[0] & ~1, 728), slice(rows[0] & ~1, 546))
-        tile = np.ones((region.y_um.size, region.x_um.size), np.float32)
-        veil.of(region)(tile, (0, tile.shape[0]), (0, tile.shape[1]))
-        assert np.array_equal(tile, every[rows[0] & ~1 :, columns[0] & ~1 :])
+        found = laid(region, (0, region.y_um.size), (0, region.x_um.size))
+        assert np.array_equal(found, every[rows[0] & ~1 :, columns[0] & ~1 :])
 
 
 def test_while_the_ring_turns_glare_is_kept_and_hardly_differs() -> None:

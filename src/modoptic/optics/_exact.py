@@ -47,6 +47,10 @@ _DETAIL_EDGES, _CLOSEST = 32.0, 2
 far apart as elsewhere at least."""
 _EDGE = 0.3
 """Neighbouring points whose light differs by so much of its sum are an edge within a layer."""
+_CLOSER_FROM = 4
+"""In a picture that changes only from this level on: there points are few."""
+_RINGS_FROM_UM = 200.0
+"""And there is parted coarsely what blur discs smaller than that hide."""
 _BLUR_STEP_UM = 4.5
 """Kernels of a slanted layer are made for blur discs so far apart; farther, half a sample or a
 point of the level, where those are larger."""
@@ -83,7 +87,7 @@ _STRIP = 128
 """Rows of kept texture that are resampled together."""
 _BLURRED = 1 << 18
 """Values of a blurred layer that are kept between being made and laid under what is there."""
-_TAILS_LACK = 0.0016
+_TAILS_LACK = 0.0024
 """Error, of white, that the tails of kernels may leave in what somebody watches."""
 
 
@@ -326,6 +330,13 @@ def paired(channels: IntArray, kinds: tuple[Kind, ...]) -> _Pairs | None:
     return _Pairs(unlike, colors, order[..., 0].copy(), columns)
 
 
+@functools.lru_cache(maxsize=16)
+def _rolled(cfa: tuple[str, ...]) -> list[list[IntArray]]:
+    """Channels of a mosaic from each of its rows and columns on."""
+    channels, n = np.array([["RGB".index(c) for c in row] for row in cfa], np.int64), len(cfa)
+    return [[np.roll(channels, (-i, -j), (0, 1)).copy() for j in range(n)] for i in range(n)]
+
+
 def _side_by_side(kernels: Sequence[FloatArray]) -> tuple[FloatArray, IntArray]:
     """Kernels (kinds, n, n) of several sizes in one array, and how far each reaches."""
     reaches = np.array([(k.shape[1] + 1) // 2 - 1 for k in kernels], np.int64)
@@ -378,6 +389,9 @@ class ExactView:
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._closer, self._rings = (False, RINGS_COARSE) if self._coarse else (True, RINGS)
         self._detail = _DETAIL_COARSE if self._coarse else _DETAIL
+        self._closer_from, self._rings_from_um = 1, 0.0
+        if textures:
+            self._closer_from, self._rings_from_um = _CLOSER_FROM, _RINGS_FROM_UM
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares
@@ -391,9 +405,7 @@ class ExactView:
         self._binning = Binning(grid.pitch_um, grid.binning)
         self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
-        self._patterns = [
-            [np.roll(self._channels, (-i, -j), (0, 1)).copy() for j in range(n)] for i in range(n)
-        ]
+        self._patterns = _rolled(tuple(grid.cfa))
         self._kinds = tuple(
             Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
             for i in range(n)
@@ -440,13 +452,15 @@ class ExactView:
         seen = {} if seen is None else seen
         light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
+        middle = sum(v * v for v in tile.cell.middle_um) * self._per_um**2
+        grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
         for source in reversed(self._sources):
             if isinstance(source, list):
                 self._add(source, tile, light, left)
                 continue
             hidden = [
                 self._under(source, band, tile, pattern, light, left, seen)
-                for band in self._bands(source, tile.cell)
+                for band in self._bands(source, tile.cell, grown)
             ]
             if hidden and all(hidden):
                 break
@@ -464,19 +478,18 @@ class ExactView:
                 free if stamp.passed else whole,
             )  # fmt: skip
 
-    def _masks(self, reach: int, radius: float, step_um: float) -> FloatArray:
+    def _masks(self, reach: int, radius: float, step_um: float, rings: int) -> FloatArray:
         """As `masks`, of taps ``step_um`` apart."""
         soft = math.hypot(_SOFT_STEPS, _SOFT_AIRY * self.thin.working_f_number / step_um)
-        return masks(reach, radius, soft, self._rings)
+        return masks(reach, radius, soft, rings)
 
-    def _bands(self, source: _Source, cell: Cell) -> list[_Band]:
+    def _bands(self, source: _Source, cell: Cell, grown: float) -> list[_Band]:
         """Parts of a cell in which a layer is blurred alike enough; none if it is not seen there.
 
-        Of the whole cell, so that a part of it is rendered alike.
+        Of the whole cell, so that a part of it is rendered alike. ``grown``: directions over places
+        in its middle.
         """
         thin, step = self.thin, self._lattice.step
-        middle = (cell.middle_um[0] ** 2 + cell.middle_um[1] ** 2) * self._per_um**2
-        grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
         left, top, right, bottom = (v * cell.side_um * self._per_um for v in (
             cell.x, cell.y, cell.x + 1, cell.y + 1
         ))  # fmt: skip
@@ -607,7 +620,12 @@ class ExactView:
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
-        if level and self._closer and not closer and not (opaque and _smooth(image)):
+        if (
+            level >= self._closer_from
+            and self._closer
+            and not closer
+            and not (opaque and _smooth(image))
+        ):
             # edges show how far apart points lie
             return self._under(found, band, tile, pattern, light, left, seen, closer=True)
 
@@ -631,7 +649,10 @@ class ExactView:
         at = left.within(part.corner, part.shape)
         if blur is not None and (at is not None or (apart is not None and apart.any())):
             reach = kernels.shape[2] // 2
-            each = [self._masks(reach, 0.5 * float(disc), blur[1]) for disc in blur[0]]
+            if not left.rings:
+                small = float(np.abs(blur[0]).max()) * blur[1] < self._rings_from_um
+                left.rings = RINGS_COARSE if small else self._rings
+            each = [self._masks(reach, 0.5 * float(d), blur[1], left.rings) for d in blur[0]]
             cut = left.cut(kernels, np.stack(each, axis=1))
             if apart is not None:
                 left.part(apart, part.corner)
@@ -732,16 +753,22 @@ class ExactView:
         lamps, thin = bulbs.lamps, self.thin
         away = lamps.position_m[:, 2] - thin.image_distance_m
         tangents = lamps.position_m[:, :2] / away[:, None]
-        places = np.stack([
-            self.pupil.seen(t, 1.0 / float(z)) for t, z in zip(tangents, away, strict=True)
-        ])  # fmt: skip
         # a quick look, with more room than kernels ever take
-        room = 1.5 * thin.iris_m * np.abs(1.0 / away - thin.inverse_focus) + self._room
+        blur = thin.iris_m * np.abs(1.0 / away - thin.inverse_focus)
+        room = 1.5 * blur + self._room
         room += lamps.radius_m / away + _LAMP_TAIL_UM * thin.working_f_number * self._per_um
-        beside = np.zeros(len(away), np.bool_)
-        for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
-            beside |= (at < axis[0] - room) | (at > axis[-1] + room)
-        seen = np.flatnonzero(~beside)
+
+        def near(places: DoubleArray, room: DoubleArray) -> BoolArray:
+            found = np.ones(len(places), np.bool_)
+            for at, axis in ((places[:, 0], self._tx), (places[:, 1], self._ty)):
+                found &= (at >= axis[0] - room) & (at <= axis[-1] + room)
+            return found
+
+        # as in focus they lie less far from where they are than they are blurred
+        places = self.pupil.seen(tangents)
+        for n in np.flatnonzero(near(places, room + blur)):
+            places[n] = self.pupil.seen(tangents[n], 1.0 / float(away[n]))
+        seen = np.flatnonzero(near(places, room))
         found: list[_Stamp | None] = [None] * seen.size
 
         def work(first: int, end: int) -> None:

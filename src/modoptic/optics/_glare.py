@@ -91,14 +91,22 @@ class Veil:
         """The same in the same directions, at another distance of the sensor."""
         return Veil(self.values, self._half, self._kept, image_distance_m)
 
-    def of(self, grid: SampleGrid) -> Callable[[FloatArray, Span, Span], None]:
-        """What lays it over a part (h, w) of a grid's samples, in place, given rows and columns."""
+    def of(
+        self, grid: SampleGrid, scale: np.float32
+    ) -> Callable[[FloatArray, Span, Span, FloatArray], None]:
+        """What lays it over a part (h, w) of a grid's samples, given rows and columns.
+
+        Times ``scale`` both go there in the whole picture that is given.
+        """
         x, y = self._points(grid.x_um), self._points(grid.y_um)
         colors = np.array([["RGB".index(color) for color in row] for row in grid.cfa], np.int64)
 
-        def over(light: FloatArray, rows: Span, columns: Span) -> None:
+        def over(light: FloatArray, rows: Span, columns: Span, out: FloatArray) -> None:
             pattern = np.roll(colors, (-rows[0], -columns[0]), (0, 1)).copy()
-            lay_veil(light, self.values, pattern, x[slice(*columns)], y[slice(*rows)], self._kept)
+            lay_veil(
+                light, self.values, pattern, x[slice(*columns)], y[slice(*rows)], self._kept,
+                float(scale), out, rows[0], columns[0],
+            )  # fmt: skip
 
         return over
 
@@ -106,7 +114,8 @@ class Veil:
         """Lay it over (3, h, w) at these places of the sensor, in place."""
         x, y = self._points(x_um), self._points(y_um)
         for c, plane in enumerate(light):
-            lay_veil(plane, self.values, np.full((2, 2), c, np.int64), x, y, self._kept)
+            color = np.full((2, 2), c, np.int64)
+            lay_veil(plane, self.values, color, x, y, self._kept, 1.0, plane, 0, 0)
 
     def _points(self, places_um: DoubleArray) -> DoubleArray:
         """Where places of the sensor lie among the veil's points."""
@@ -280,5 +289,6 @@ def warm_glare() -> Iterator[str]:
     """Compile the kernel of glare; one line."""
     two = np.zeros((2, 2), np.float32)
     at = np.arange(2.0)
-    lay_veil(two, np.zeros((3, 4, 4), np.float32), np.zeros((2, 2), np.int64), at, at, 1.0)
+    color = np.zeros((2, 2), np.int64)
+    lay_veil(two, np.zeros((3, 4, 4), np.float32), color, at, at, 1.0, 1.0, two, 0, 0)
     yield "optics: glare"

@@ -15,10 +15,12 @@ IntArray = npt.NDArray[np.int64]
 @njit(nogil=True, cache=True, error_model="numpy")  # pyright: ignore[reportUntypedFunctionDecorator]
 def lay_veil(
     light: FloatArray, veil: FloatArray, colors: IntArray, x: DoubleArray, y: DoubleArray,
-    kept: float,
+    kept: float, scale: float, out: FloatArray, top: int, left: int,
 ) -> None:  # fmt: skip
-    """Make of ``light`` (h, w) ``kept`` times itself and the ``veil`` (3, n, m), in place.
+    """Make of ``light`` (h, w) ``kept`` times itself and the ``veil`` (3, n, m).
 
+    Times ``scale`` it goes into ``out``, which may be ``light``, from row ``top`` and column
+    ``left`` on.
     ``x`` and ``y`` are where columns and rows lie among the veil's points; between those it is a
     cubic B-spline, whose weights are positive and add up to 1. ``colors`` (n, n) are the channels
     of the samples, which repeat.
@@ -45,7 +47,7 @@ def lay_veil(
             for r in range(count):
                 at = veil[c, min(max(first + r, 0), above)]
                 lines[a, r, j] = w0 * at[k0] + w1 * at[k1] + w2 * at[k2] + w3 * at[k3]
-    keep = np.float32(kept)
+    keep, times = np.float32(kept), np.float32(scale)
     for i in range(height):
         k = int(np.floor(y[i]))
         t = y[i] - k
@@ -56,6 +58,7 @@ def lay_veil(
         n = k - 1 - first
         own = lines[i % period]
         l0, l1, l2, l3 = own[n], own[n + 1], own[n + 2], own[n + 3]
-        row = light[i]
+        row, into = light[i], out[top + i, left : left + width]
         for j in range(width):
-            row[j] = keep * row[j] + (v0 * l0[j] + v1 * l1[j] + (v2 * l2[j] + v3 * l3[j]))
+            both = keep * row[j] + (v0 * l0[j] + v1 * l1[j] + (v2 * l2[j] + v3 * l3[j]))
+            into[j] = times * both

@@ -99,6 +99,8 @@ class Left:
         """(h, w), the sum of `parts`."""
         self.box = slice(0, 0), slice(0, 0)
         """Rows and columns within which it is more than 0."""
+        self.rings = 0
+        """Of parts, see `masks`; 0 as long as nothing is parted."""
         self._weights: FloatArray = np.zeros(0, np.float32)
 
     @property

@@ -59,9 +59,16 @@ def _inside(
 
     ``inner`` is less than the least radius of the outline by more than what counts as its rim.
     """
-    iris, radius, blades, outline, middle = opening
+    iris = opening[0]
     a = x * _polynomial(iris[0], x * x, y)
     b = _polynomial(iris[1], x * x, y)
+    return _within(x, y, a, b, opening, inner)
+
+
+@_jit
+def _within(x: float, y: float, a: float, b: float, opening: Opening, inner: float) -> float:
+    """As `_inside`, of a ray that meets the iris at (a, b)."""
+    iris, radius, blades, outline, middle = opening
     rim = math.sqrt(a * a + b * b)
     ga, gb = a * iris[0, 0, 0], b * iris[1, 0, 1]
     slope = math.sqrt(ga * ga + gb * gb) / rim if rim > 1e-9 else 1.0
@@ -105,13 +112,24 @@ def open_box(
     h = math.sqrt(hx * hy)
     inner = opening[3].min() - h
     found[0], found[1], found[2], found[3] = box[1], box[0], box[3], box[2]
+    widest = -1
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
-        for j in range(half):
-            x = (j + 0.5) * hx
-            if _inside(x, y, opening, inner) / h > -0.5:
-                found[1] = max(found[1], x)
-                found[2], found[3] = min(found[2], y), max(found[3], y)
+        # from beyond the widest inward, and then, only whether there is any, from the axis out
+        first = half
+        for j in range(half - 1, widest, -1):
+            if _inside((j + 0.5) * hx, y, opening, inner) / h > -0.5:
+                first = widest = j
+                break
+        if first == half:
+            for j in range(widest + 1):
+                if _inside((j + 0.5) * hx, y, opening, inner) / h > -0.5:
+                    first = j
+                    break
+        if first < half:
+            found[2], found[3] = min(found[2], y), max(found[3], y)
+    if widest >= 0:
+        found[1] = (widest + 0.5) * hx
     found[1] += hx
     found[0] = -found[1]
     found[2] -= hy
@@ -154,13 +172,26 @@ def amplitude(
     Returns the sum over both halves of the pupil.
     """
     inner = opening[3].min() - spacing
+    iris = opening[0]
+    terms, powers = iris.shape[1], iris.shape[2]
+    row = np.empty((2, powers))
     total = 0.0
     for j in range(out.shape[0]):
         x = j * spacing
+        # polynomials of y alone
+        for n in range(2):
+            for p in range(powers):
+                value = 0.0
+                for q in range(terms - 1, -1, -1):
+                    value = value * (x * x) + iris[n, q, p]
+                row[n, p] = value
         line = 0.0
         for i in range(out.shape[1]):
             y = y0 + i * spacing
-            part = _inside(x, y, opening, inner) / spacing + 0.5
+            a = b = 0.0
+            for p in range(powers - 1, -1, -1):
+                a, b = a * y + row[0, p], b * y + row[1, p]
+            part = _within(x, y, x * a, b, opening, inner) / spacing + 0.5
             part = min(max(part, 0.0), 1.0)
             out[j, i] = np.float32(part)
             line += part

@@ -273,7 +273,7 @@ class LightRenderer:
             every = [[tile] for tile in sorted(each, key=lambda tile: tile.samples, reverse=True)]
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.about) if self._glare is not None else None
-        overs = [veil.of(each) if veil is not None else None for each in grids]
+        overs = [veil.of(each, area) if veil is not None else None for each in grids]
 
         def work(first: int, end: int) -> None:
             for tile in itertools.chain(*every[first:end]):
@@ -285,8 +285,9 @@ class LightRenderer:
                 for n, (view, over, out) in enumerate(zip(views, overs, found, strict=True)):
                     part = view.tile(tile, None if passing is None else passing[n][at], seen)
                     if over is not None:
-                        over(part, tile.rows, tile.columns)
-                    np.multiply(part, area, out=out[at])
+                        over(part, tile.rows, tile.columns, out)
+                    else:
+                        np.multiply(part, area, out=out[at])
 
         def done(tiled: int) -> None:
             told(ahead + (1.0 - ahead) * tiled / len(every))

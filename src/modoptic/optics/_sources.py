@@ -24,6 +24,8 @@ _STILL = 0.1
 """Rasters that would move by so few points are taken as they are."""
 _TEXTURE_ROOM = 64
 """Points beside a grid that a kernel reaches, and by which the lens' moving shifts them."""
+_LOOKED = 32
+"""Side of blocks of a raster of which it is known whether they cover all, or nothing."""
 _MOVED = 0.02
 """Most that distortion moves a direction, of its tangent."""
 COVERS = 1.0 - 1e-6
@@ -275,6 +277,12 @@ class Cached:
             full[:, first:end] = band
 
         run_bands(work, height, 64, urgent=True)
+        ends = np.arange(0, height, _LOOKED), np.arange(0, width, _LOOKED)
+        self._covered: tuple[FloatArray, FloatArray] = (
+            np.minimum.reduceat(np.minimum.reduceat(full[3], ends[0]), ends[1], axis=1),
+            np.maximum.reduceat(np.maximum.reduceat(full[3], ends[0]), ends[1], axis=1),
+        )
+        """Least and most coverage of blocks."""
         self._mips = [full]
         while min(self._mips[-1].shape[1:]) >= 16 and len(self._mips) < levels:
             a = self._mips[-1]
@@ -382,6 +390,12 @@ class Cached:
         ):  # fmt: skip
             first = min(max(int((places.min() - begin) / own) - 4, 0), points - 1)
             found.append(slice(first, max(int((places.max() - begin) / own) + 5, first + 1)))
+        # most parts are all or nothing, as blocks know that hold them
+        blocks = tuple(slice(s.start // _LOOKED, -(-s.stop // _LOOKED)) for s in found)
+        if self._covered[0][blocks].min() >= COVERS:
+            return 3
+        if not self._covered[1][blocks].max():
+            return 0
         cover = source[3, found[0], found[1]]
         return 3 if cover.min() >= COVERS else 4 if cover.max() else 0
 

@@ -157,6 +157,17 @@ class Spread:
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         return reach + 2.2 * self.pupil.thin.working_f_number
 
+    def few(self, inverse_depth: float) -> bool:
+        """Whether half the wavelengths do for the spread of points at a depth."""
+        return self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES
+
+    def apart_um(self, binning: Binning, step_um: float) -> float:
+        """How far apart samples are taken to lie that see a layer kept in points ``step_um`` apart.
+
+        What they cannot tell is made the quicker way, see `spectrum`.
+        """
+        return binning.side * binning.pitch_um
+
     def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
         sample_um: float, slanted: bool = False,
@@ -261,7 +272,7 @@ class Spread:
         self, radius_um: float, inverse_depth: float, step_um: float, size: int, slanted: bool
     ) -> FloatArray:
         """Transfer function in each channel along the radius, as `turned` takes it, by waves."""
-        few = int(self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES)
+        few = int(self.few(inverse_depth))
         # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
         per_um = 1.0 / (_CLOSER * size * step_um)
@@ -315,8 +326,7 @@ class Spread:
         """As `kernels`, split with an error ``allowed``; where that is 0 all is core."""
         x, y = cell.middle_um
         sx, sy = (1.0 if v >= 0.0 else -1.0 for v in (x, y))
-        mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
-        wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
+        wanted, order = _mirrored(kinds, sx, sy)
         key = (abs(x), abs(y), inverse_depth, step_um, binning, wanted, allowed, slanted)
         with self._lock:
             once = self._kernels.setdefault(key, _Once())
@@ -332,7 +342,6 @@ class Spread:
             return split(found, allowed)
 
         made = once.made(make)
-        order = [wanted.index(k) for k in mirrored]
         return Split(*(part[order, :: int(sy), :: int(sx)] for part in made))
 
     def kernels_at(
@@ -356,7 +365,7 @@ class Spread:
         working = self.pupil.thin.working_f_number
         if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
             return np.ones((len(kinds), 1, 1), np.float32)
-        sample_um = binning.side * binning.pitch_um
+        sample_um = self.apart_um(binning, step_um)
         lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um, slanted)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)
@@ -368,6 +377,14 @@ class Spread:
             )  # fmt: skip
         out = cast(FloatArray, fft.irfft2(spectra, (size, size), axes=(1, 2)))
         return cast(FloatArray, _kernels.cut(out, kept))
+
+
+@functools.lru_cache(maxsize=256)
+def _mirrored(kinds: tuple[Kind, ...], sx: float, sy: float) -> tuple[tuple[Kind, ...], list[int]]:
+    """Kinds in a mirror image, each once and in order; and which of them each of ``kinds`` is."""
+    mirrored = [Kind(k.channel, sx * k.x_um + 0.0, sy * k.y_um + 0.0) for k in kinds]
+    wanted = tuple(sorted(set(mirrored), key=lambda k: (k.channel, k.x_um, k.y_um)))
+    return wanted, [wanted.index(k) for k in mirrored]
 
 
 def _weighed(waves: ComplexArray, weights: FloatArray, aside: float) -> FloatArray:

@@ -17,6 +17,9 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_STILL = 0.004
+"""Points of a raster that lie aside by so little, of their distance, are taken as they are."""
+
 
 @_jit
 def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
@@ -48,11 +51,21 @@ def split_image(image: FloatArray, out: FloatArray) -> None:
 
 
 @_jit
+def _farthest(begin: float, step: float, count: int) -> float:
+    """Of even places the largest distance from 0."""
+    return max(abs(begin), abs(begin + step * (count - 1)))
+
+
+@_jit
 def slide_split(
     source: FloatArray, left: float, top: float, step: float, x0: float, y0: float,
     step_out: float, amount: float, bend: DoubleArray, out: FloatArray,
 ) -> None:  # fmt: skip
-    """As `slide_sharp`, split by column; the first planes of ``source`` where ``out`` has fewer."""
+    """As `slide_sharp`, split by column; the first planes of ``source`` where ``out`` has fewer.
+
+    Where distortion moves points by less than `_STILL` against their neighbours, along a row they
+    are taken from one height, and in several rows from the same columns.
+    """
     height, width = source.shape[1], source.shape[2]
     count = 4 * out.shape[3]
     b1, b2, b3 = np.float32(bend[0]), np.float32(bend[1]), np.float32(bend[2])
@@ -66,32 +79,44 @@ def slide_split(
     per = np.float32(1.0 / step)
     left_x, top_y = np.float32(left / step), np.float32(top / step)
     zero, one = np.float32(0.0), np.float32(1.0)
-    straight = amount == 0.0 and bend[0] == 0.0 and bend[1] == 0.0 and bend[2] == 0.0
-    longest = count if straight else 64
+    # how far at most neighbours move apart, in points: of a row by their column, and so back
+    x, y = _farthest(x0, step_out, count), _farthest(y0, step_out, out.shape[0])
+    q = x * x + y * y
+    bent = 2.0 * x * y * (abs(bend[0]) + q * (2.0 * abs(bend[1]) + 3.0 * q * abs(bend[2])))
+    far = max(bent, (x + y) * abs(amount)) * step_out / step
+    alike = int(min(2.0 * _STILL / max(far, 1e-12), 1e6))
+    longest, rows = max(alike, 64), max(alike, 1)
     ends = np.empty(count, np.int64)
-    runs = 0
+    runs = inner = outer = 0
     for i in range(out.shape[0]):
         y = np.float32(y0 + i * step_out)
         shrunk = one / (one + np.float32(amount) * max(y, zero))
-        if i == 0 or not straight:
-            # without distortion columns lie alike in every row
+        if i % rows == 0:
+            last_row = min(i + rows, out.shape[0]) - 1
+            y_middle = np.float32(y0 + 0.5 * (i + last_row) * step_out)
+            shrunk_middle = one / (one + np.float32(amount) * max(y_middle, zero))
             for j in range(count):
                 x = np.float32(x0 + j * step_out)
-                q = x * x + y * y
-                by = shrunk * (one + q * (b1 + q * (b2 + q * b3))) * per
+                q = x * x + y_middle * y_middle
+                by = shrunk_middle * (one + q * (b1 + q * (b2 + q * b3))) * per
                 u = min(max(x * by - left_x, one), np.float32(width - 2.001))
                 iu = int(u)
                 at[j] = iu - 1
                 w0[j], w1[j], w2[j], w3[j] = _cubic(u - np.float32(iu))
+            inner, outer = 0, count
+            while inner + 1 < count and at[inner + 1] == 0:
+                inner += 1
+            while outer > inner + 1 and at[outer - 2] == width - 4:
+                outer -= 1
             # long runs of samples with a point of the raster to each, side by side
             runs = 0
-            begin = 0
-            for j in range(1, count + 1):
-                if j == count or at[j] != at[j - 1] + 1 or j - begin == longest:
+            begin = inner
+            for j in range(inner + 1, outer + 1):
+                if j == outer or at[j] != at[j - 1] + 1 or j - begin == longest:
                     ends[runs] = begin = j
                     runs += 1
         for c in range(out.shape[1]):
-            begin = 0
+            begin = inner
             for run in range(runs):
                 end = ends[run]
                 x = np.float32(x0 + 0.5 * (begin + end) * step_out)
@@ -107,14 +132,18 @@ def slide_split(
                     mixed[k] = v0 * p0[k] + v1 * p1[k] + v2 * p2[k] + v3 * p3[k]
                 m1, m2, m3 = mixed[1:], mixed[2:], mixed[3:]
                 a0, a1, a2, a3 = w0[begin:], w1[begin:], w2[begin:], w3[begin:]
-                part = line[begin:end]
+                piece = line[begin:end]
                 for j in range(end - begin):
-                    part[j] = a0[j] * mixed[j] + a1[j] * m1[j] + a2[j] * m2[j] + a3[j] * m3[j]
+                    piece[j] = a0[j] * mixed[j] + a1[j] * m1[j] + a2[j] * m2[j] + a3[j] * m3[j]
                 begin = end
-            s0, s1, s2, s3 = out[i, c, 0], out[i, c, 1], out[i, c, 2], out[i, c, 3]
-            for j in range(count // 4):
-                s0[j], s1[j] = line[4 * j], line[4 * j + 1]
-                s2[j], s3[j] = line[4 * j + 2], line[4 * j + 3]
+            # beyond its ends the raster goes on as it ends
+            line[:inner] = line[inner]
+            line[outer:] = line[outer - 1]
+            # one by one: each is done in whole vectors
+            for part in range(4):
+                target = out[i, c, part]
+                for j in range(target.size):
+                    target[j] = line[4 * j + part]
 
 
 @_jit
@@ -146,18 +175,28 @@ def _tail_line(
     for y in range(-reach, reach + 1):
         lane = np.uintp(((row + y) * planes + plane) * wide)
         taps = tail[middle + y, middle - reach : middle + reach + 1]
-        for x in range(0, 2 * reach + 1, 4):
+        x = 0
+        while x + 5 < taps.size:
             # unsigned, as an index that may be negative is looked at each time
             o0 = lane + np.uintp(x)
             o1, o2, o3 = o0 + np.uintp(1), o0 + np.uintp(2), o0 + np.uintp(3)
+            o4, o5 = o0 + np.uintp(4), o0 + np.uintp(5)
+            t0, t1, t2 = taps[x], taps[x + 1], taps[x + 2]
+            t3, t4, t5 = taps[x + 3], taps[x + 4], taps[x + 5]
+            for j in range(count):
+                target[j] += (t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j]) + (
+                    t3 * flat[o3 + j] + t4 * flat[o4 + j] + t5 * flat[o5 + j]
+                )
+            x += 6
+        while x < taps.size:
+            o0 = lane + np.uintp(x)
+            o1, o2 = o0 + np.uintp(1), o0 + np.uintp(2)
             t0 = taps[x]
             t1 = taps[x + 1] if x + 1 < taps.size else zero
             t2 = taps[x + 2] if x + 2 < taps.size else zero
-            t3 = taps[x + 3] if x + 3 < taps.size else zero
             for j in range(count):
-                target[j] += (
-                    t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j] + t3 * flat[o3 + j]
-                )
+                target[j] += t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j]
+            x += 3
 
 
 @_jit
@@ -195,8 +234,9 @@ def convolve_pairs(
     # rows of blocks convolved so far, of each kind's colour and coverage
     lines = np.zeros((cores.shape[1], 2, 2, room), np.float32)
     known = np.full((cores.shape[1], 2, 2, 2), -1, np.int64)
-    taps_a = np.empty(cores.shape[2] + 16, np.float32)
-    taps_b = np.empty(cores.shape[2] + 16, np.float32)
+    # rows of the kernel in use, for each pair in four rows, one of the two moved to the other
+    taps = np.empty((4, 2, 2, cores.shape[2], cores.shape[2] + 16), np.float32)
+    filled = np.full((4, 2), -1, np.int64)
     most = np.float32(0.0)
     for i in range(which.size):
         row = row0 + i
@@ -248,18 +288,23 @@ def convolve_pairs(
                         line = into2 if side else into
                         for j in range(padded):
                             line[j] = m0[j] + s * (m1[j] - m0[j])
-                # up to eight sources are taken at a time; what lies beyond has taps of 0
-                taps_a[: sources + 8] = np.float32(0.0)
-                taps_b[: sources + 8] = np.float32(0.0)
+                if filled[phase, pair] != n:
+                    filled[phase, pair] = n
+                    for y in range(-r, r + 1):
+                        line = cores[n, kind, middle + y]
+                        taps_a, taps_b = taps[phase, pair, 0, y + r], taps[phase, pair, 1, y + r]
+                        # up to eight sources are taken at a time; what lies beyond has taps of 0
+                        taps_a[:] = np.float32(0.0)
+                        taps_b[:] = np.float32(0.0)
+                        for x in range(2 * r + 1):
+                            taps_a[x] = line[middle - r + x]
+                            taps_b[x + gap] = line[middle - r + x]
                 for y in range(-r, r + 1):
-                    for x in range(2 * r + 1):
-                        tap = cores[n, kind, middle + y, middle - r + x]
-                        taps_a[x] = tap
-                        taps_b[x + gap] = tap
+                    taps_a, taps_b = taps[phase, pair, 0, y + r], taps[phase, pair, 1, y + r]
                     lane = ((row - begin[0] + y) * planes + source) * 4 * wide
                     at = 4 * block + a - r
                     x = 0
-                    while x + 2 < sources:
+                    while x + 4 < sources:
                         p = at + x
                         # unsigned, as an index that may be negative is looked at each time
                         o0 = np.uintp(lane + (p & 3) * wide + (p >> 2))
@@ -284,17 +329,21 @@ def convolve_pairs(
                                 u4 * v4 + u5 * v5 + u6 * v6 + u7 * v7
                             )
                         x += 8
-                    while x < sources:
+                    if x < sources:
                         p = at + x
                         o0 = np.uintp(lane + (p & 3) * wide + (p >> 2))
                         p += 1
                         o1 = np.uintp(lane + (p & 3) * wide + (p >> 2))
-                        t0, t1, u0, u1 = taps_a[x], taps_a[x + 1], taps_b[x], taps_b[x + 1]
+                        p += 1
+                        o2 = np.uintp(lane + (p & 3) * wide + (p >> 2))
+                        p += 1
+                        o3 = np.uintp(lane + (p & 3) * wide + (p >> 2))
+                        t0, t1, t2, t3 = taps_a[x], taps_a[x + 1], taps_a[x + 2], taps_a[x + 3]
+                        u0, u1, u2, u3 = taps_b[x], taps_b[x + 1], taps_b[x + 2], taps_b[x + 3]
                         for j in range(padded):
-                            v0, v1 = flat[o0 + j], flat[o1 + j]
-                            into[j] += t0 * v0 + t1 * v1
-                            into2[j] += u0 * v0 + u1 * v1
-                        x += 2
+                            v0, v1, v2, v3 = flat[o0 + j], flat[o1 + j], flat[o2 + j], flat[o3 + j]
+                            into[j] += t0 * v0 + t1 * v1 + t2 * v2 + t3 * v3
+                            into2[j] += u0 * v0 + u1 * v1 + u2 * v2 + u3 * v3
             for side in range(2):
                 q = b if side else a
                 sums, cover = (two, over2) if side else (one, over)

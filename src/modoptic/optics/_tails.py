@@ -24,7 +24,7 @@ ComplexArray = npt.NDArray[np.complex64]
 
 SIDE = 4
 """Of a block, in samples."""
-_CORES = (6, 8, 10, 12, 14)
+_CORES = (5, 8, 10, 12, 14)
 """How far cores may reach, in samples."""
 _INNER = 0.5
 """Within this share of the core's reach the tail is taken from nothing."""

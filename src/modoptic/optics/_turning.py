@@ -18,15 +18,39 @@ from modoptic.optics._tails import Split
 
 FloatArray = npt.NDArray[np.float32]
 
-_BLUR_APART = 1.8
-"""Kernels are kept at distances of focus at which blur differs by so many points: 2 um at 1:1."""
+_BLUR_APART = 2.7
+"""Kernels are kept at distances of focus at which blur differs by so many points: 4 um at 1:1."""
 _FARTHEST_APART = 0.125
 """And at most so many dioptres."""
 _ABOUT_APART = 0.25
 """The same for what depends on aberrations' size, and for glare."""
 _DEPTHS_APART = 1e-3
 """Depths that differ by fewer dioptres are taken as one: the lens moves against the scene."""
-_SPREADS_KEPT = 12
+_SPREADS_KEPT = 16
+
+
+class _Watched(Spread):
+    """As `Spread`, for a picture that somebody watches while it changes.
+
+    Points of a blurred layer that lie far apart do not tell rays from waves, however close samples
+    lie between them.
+    """
+
+    def apart_um(self, binning: Binning, step_um: float) -> float:
+        return max(super().apart_um(binning, step_um), step_um)
+
+
+class _Place(_Watched):
+    """Of a lens near to where it is: with as many wavelengths as are looked at there."""
+
+    def __init__(
+        self, pupil: Pupil, response: SpectralResponse, diffusion_um: float, few: bool
+    ) -> None:
+        super().__init__(pupil, response, diffusion_um)
+        self._few = few
+
+    def few(self, inverse_depth: float) -> bool:
+        return self._few
 
 
 class Turning:
@@ -35,7 +59,7 @@ class Turning:
     def __init__(self, lens: Lens, response: SpectralResponse, diffusion_um: float) -> None:
         self._lens, self._response, self._diffusion_um = lens, response, diffusion_um
         self._lock = threading.Lock()
-        self._kept: OrderedDict[LensState, Spread] = OrderedDict()
+        self._kept: OrderedDict[tuple[LensState, bool], _Place] = OrderedDict()
         self._last: LensState | None = None
 
     def spread(self, pupil: Pupil) -> TurningSpread:
@@ -51,22 +75,24 @@ class Turning:
             moved = abs(1.0 / last.focus_distance_m - 1.0 / state.focus_distance_m)
         return TurningSpread(pupil, self._response, self._diffusion_um, self, moved)
 
-    def at(self, state: LensState, nearness: float) -> Spread:
-        """Of the same iris, focus so many dioptres away."""
+    def at(self, state: LensState, nearness: float, few: bool) -> _Place:
+        """Of the same iris, focus so many dioptres away; ``few``: see `Spread.few`."""
         state = dataclasses.replace(
             state, focus_distance_m=1.0 / nearness if nearness else math.inf
         )
         with self._lock:
-            made = self._kept.pop(state, None)
+            made = self._kept.pop((state, few), None)
             if made is None:
-                made = Spread(self._lens.pupil(state), self._response, self._diffusion_um)
-            self._kept[state] = made
+                other = self._kept.get((state, not few))
+                pupil = other.pupil if other is not None else self._lens.pupil(state)
+                made = _Place(pupil, self._response, self._diffusion_um, few)
+            self._kept[state, few] = made
             while len(self._kept) > _SPREADS_KEPT:
                 self._kept.popitem(last=False)
         return made
 
 
-class TurningSpread(Spread):
+class TurningSpread(_Watched):
     """As `Spread`; kernels are interpolated between two distances of focus, where those are kept.
 
     A ring that turns by more than their distance from one picture to the next would need new ones
@@ -82,11 +108,19 @@ class TurningSpread(Spread):
         self._nearness = 1.0 / pupil.state.focus_distance_m
         self._nearest = 0.2499e3 / pupil.state.focal_length_mm
         at = round(self._nearness / _ABOUT_APART) * _ABOUT_APART
-        self._about = turning.at(pupil.state, min(at, self._nearest)).pupil
+        self._places: dict[tuple[float, bool], Spread] = {}
+        self._about = self._at(min(at, self._nearest), False).pupil
 
     @property
     def about(self) -> Pupil:
         return self._about
+
+    def _at(self, nearness: float, few: bool) -> Spread:
+        """As `Turning.at`; threads may ask for the same."""
+        key = nearness, few
+        if key not in self._places:
+            self._places[key] = self._turning.at(self.pupil.state, nearness, few)
+        return self._places[key]
 
     def parted(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
@@ -102,7 +136,8 @@ class TurningSpread(Spread):
         k = math.floor(self._nearness / apart)
         if self._moved > apart or (k + 1) * apart > self._nearest:
             return super().parted(*args)
-        one, two = (self._turning.at(state, n * apart).parted(*args) for n in (k, k + 1))
+        few = self.few(inverse_depth)
+        one, two = (self._at(n * apart, few).parted(*args) for n in (k, k + 1))
         share = np.float32(self._nearness / apart - k)
         return Split(_mixed(one.core, two.core, share), _mixed(one.tail, two.tail, share))
 

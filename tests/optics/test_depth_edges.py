@@ -172,12 +172,13 @@ CROPS: list[tuple[str, str, tuple[int, int], float, float, float]] = [
     ("card before the wall", "middle", (310, 230), 42.0, 48.0, 0.02),
     ("lamp shade behind the plant", "far", (490, 190), 40.0, 37.0, 0.02),
     ("plant before the wall", "far", (620, 110), 43.0, 41.0, 0.02),
-    ("sprig before the shelf", "near", (150, 80), 40.0, 40.0, 0.05),
+    ("sprig before the shelf", "near", (150, 80), 41.0, 41.5, 0.035),
     # blurred things before others that are blurred as well
-    ("sprig before the shelf", "middle", (150, 80), 39.0, 39.0, 0.05),
-    ("card before the wall", "near", (310, 230), 38.0, 36.0, 0.05),
-    ("oranges on the table", "middle", (440, 390), 39.0, 34.0, 0.09),
-    ("lamp shade behind the plant", "middle", (490, 190), 38.0, 36.0, 0.08),
+    ("sprig before the shelf", "middle", (150, 80), 41.0, 41.5, 0.025),
+    ("card before the wall", "near", (310, 230), 38.0, 36.0, 0.045),
+    ("oranges on the table", "middle", (440, 390), 46.0, 43.0, 0.015),
+    ("lamp shade behind the plant", "middle", (490, 190), 39.5, 38.5, 0.04),
+    ("lamp shade behind the plant", "near", (490, 190), 36.0, 35.0, 0.1),
 ]
 
 

@@ -198,12 +198,13 @@ def twin_edges() -> dict[str, Any]:
         near = near_edges(scene, lens, grid)
         figures.append(compare(twin_light(scene, response, lens, grid), wanted, near))
         quick = compare(quick_light(scene, response, lens), wanted, near)
-        chance = decibel(reference_light(scene, response, lens, grid, seed=1), wanted)
+        other = compare(reference_light(scene, response, lens, grid, seed=1), wanted, near)
         found = figures[-1]
         lines.append(
             f"{name}: {found.all_db:.1f} dB, {found.edges_db:.1f} dB at edges, halo "
             f"{found.halo * 100:.0f} % ({found.haloed * 100:.1f} % of samples above 2 %); "
-            f"chance {chance + 10.0 * math.log10(2.0):.1f} dB; bulbs' light "
+            f"chance {other.all_db + 10.0 * math.log10(2.0):.1f} dB, halo "
+            f"{other.halo / math.sqrt(2.0) * 100:.1f} %; bulbs' light "
             f"{_bulbs(studio, response, lens) * 100:+.2f} %; preview {quick.all_db:.1f} and "
             f"{quick.edges_db:.1f} dB"
         )

@@ -107,8 +107,8 @@ class _ThreeBands(Spread):
     ) -> None:
         bands = _AtBands(pupil.state, pupil.blades, pupil, tuple(map(float, bands_nm)))
         super().__init__(bands, response, diffusion_um)
-        self._nodes = ((0, 1, 2), (0, 1, 2))
-        self._weights = [np.eye(3, dtype=np.float32)] * 2
+        self._nodes = (0, 1, 2)
+        self._weights = np.eye(3, dtype=np.float32)
 
 
 class _Job(NamedTuple):

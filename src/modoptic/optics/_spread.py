@@ -40,7 +40,7 @@ _LIKE_FROM = 8.0
 """Waves of defocus from which on that holds where waves make it."""
 _COUNTS = tuple(round(8.0 * 2.0 ** (k / 2)) for k in range(20))
 """Of the frequencies to which such shapes are computed."""
-_WAVES, _BEYOND = (7.0, 9.0), 1.5
+_WAVES, _BEYOND = (7.0, 9.0), 1.75
 """Defocus between which the spread changes from waves to rays: so many waves beyond so many times
 the one that throws rays as far as aberrations do."""
 _WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.14
@@ -50,8 +50,6 @@ _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""
-_FEW_FROM_WAVES = 1.5
-"""From this defocus on half the wavelengths do."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +110,8 @@ class Spread:
     def __init__(self, pupil: Pupil, response: SpectralResponse, diffusion_um: float) -> None:
         self.pupil = pupil
         self._diffusion_um = diffusion_um
-        count = pupil.wavelengths_nm.size
-        some = tuple(range(1, count, 2)) if count > 3 else tuple(range(count))
-        self._nodes = (tuple(range(count)), some)
-        self._weights = [
-            response.shares(pupil.wavelengths_nm[list(nodes)]).astype(np.float32)
-            for nodes in self._nodes
-        ]
+        self._nodes = tuple(range(pupil.wavelengths_nm.size))
+        self._weights = response.shares(pupil.wavelengths_nm).astype(np.float32)
         self._lock = threading.Lock()
         self._along: dict[tuple[float | str, ...], _Once[FloatArray]] = {}
         self._per_um: dict[int, float] = {}
@@ -156,10 +149,6 @@ class Spread:
         )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         return reach + 2.2 * self.pupil.thin.working_f_number
-
-    def few(self, inverse_depth: float) -> bool:
-        """Whether half the wavelengths do for the spread of points at a depth."""
-        return self.pupil.waves(inverse_depth) > _FEW_FROM_WAVES
 
     def apart_um(self, binning: Binning, step_um: float) -> float:
         """How far apart samples are taken to lie that see a layer kept in points ``step_um`` apart.
@@ -272,13 +261,12 @@ class Spread:
         self, radius_um: float, inverse_depth: float, step_um: float, size: int, slanted: bool
     ) -> FloatArray:
         """Transfer function in each channel along the radius, as `turned` takes it, by waves."""
-        few = int(self.few(inverse_depth))
         # to the corner of the window's frequencies, and what cubic interpolation asks for beyond
         count = math.ceil(_CLOSER * math.sqrt(0.5) * size) + 3
         per_um = 1.0 / (_CLOSER * size * step_um)
-        of = self.pupil.otf(radius_um, inverse_depth, per_um, count, self._nodes[few])
+        of = self.pupil.otf(radius_um, inverse_depth, per_um, count, self._nodes)
         aside = self._aside_um(radius_um, inverse_depth, slanted)
-        return _weighed(of, self._weights[few], per_um * aside)
+        return _weighed(of, self._weights, per_um * aside)
 
     def _like(self, steps: int) -> float:
         """Inverse depth whose blur disc is ``_LIKE`` to the power of so much, um; of its sign."""
@@ -295,17 +283,17 @@ class Spread:
         self, radius_um: float, steps: int, per_um: float, count: int, slanted: bool
     ) -> FloatArray:
         """The same by rays, for a depth of `_like`."""
-        args = radius_um, self._like(steps), per_um, count, self._nodes[1], _undone()
+        args = radius_um, self._like(steps), per_um, count, self._nodes, _undone()
         aside = self._aside_um(radius_um, args[1], slanted)
-        return _weighed(self.pupil.geometric(*args), self._weights[1], per_um * aside)
+        return _weighed(self.pupil.geometric(*args), self._weights, per_um * aside)
 
     def _bent(
         self, radius_um: float, steps: int, per_um: float, count: int, slanted: bool
     ) -> FloatArray:
         """The same by waves."""
-        args = radius_um, self._like(steps), per_um, count, self._nodes[1]
+        args = radius_um, self._like(steps), per_um, count, self._nodes
         aside = self._aside_um(radius_um, args[1], slanted)
-        return _weighed(self.pupil.otf(*args), self._weights[1], per_um * aside)
+        return _weighed(self.pupil.otf(*args), self._weights, per_um * aside)
 
     def _aside_um(self, radius_um: float, inverse_depth: float, slanted: bool) -> float:
         """How far light lies aside of its chief ray by how layers bend, not by kernels."""

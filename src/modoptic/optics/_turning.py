@@ -40,26 +40,13 @@ class _Watched(Spread):
         return max(super().apart_um(binning, step_um), step_um)
 
 
-class _Place(_Watched):
-    """Of a lens near to where it is: with as many wavelengths as are looked at there."""
-
-    def __init__(
-        self, pupil: Pupil, response: SpectralResponse, diffusion_um: float, few: bool
-    ) -> None:
-        super().__init__(pupil, response, diffusion_um)
-        self._few = few
-
-    def few(self, inverse_depth: float) -> bool:
-        return self._few
-
-
 class Turning:
     """Spreads of one lens at several distances of focus; may be used from several threads."""
 
     def __init__(self, lens: Lens, response: SpectralResponse, diffusion_um: float) -> None:
         self._lens, self._response, self._diffusion_um = lens, response, diffusion_um
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[LensState, bool], _Place] = OrderedDict()
+        self._kept: OrderedDict[LensState, _Watched] = OrderedDict()
         self._last: LensState | None = None
 
     def spread(self, pupil: Pupil) -> TurningSpread:
@@ -75,18 +62,16 @@ class Turning:
             moved = abs(1.0 / last.focus_distance_m - 1.0 / state.focus_distance_m)
         return TurningSpread(pupil, self._response, self._diffusion_um, self, moved)
 
-    def at(self, state: LensState, nearness: float, few: bool) -> _Place:
-        """Of the same iris, focus so many dioptres away; ``few``: see `Spread.few`."""
+    def at(self, state: LensState, nearness: float) -> _Watched:
+        """Of the same iris, focus so many dioptres away."""
         state = dataclasses.replace(
             state, focus_distance_m=1.0 / nearness if nearness else math.inf
         )
         with self._lock:
-            made = self._kept.pop((state, few), None)
+            made = self._kept.pop(state, None)
             if made is None:
-                other = self._kept.get((state, not few))
-                pupil = other.pupil if other is not None else self._lens.pupil(state)
-                made = _Place(pupil, self._response, self._diffusion_um, few)
-            self._kept[state, few] = made
+                made = _Watched(self._lens.pupil(state), self._response, self._diffusion_um)
+            self._kept[state] = made
             while len(self._kept) > _SPREADS_KEPT:
                 self._kept.popitem(last=False)
         return made
@@ -108,19 +93,18 @@ class TurningSpread(_Watched):
         self._nearness = 1.0 / pupil.state.focus_distance_m
         self._nearest = 0.2499e3 / pupil.state.focal_length_mm
         at = round(self._nearness / _ABOUT_APART) * _ABOUT_APART
-        self._places: dict[tuple[float, bool], Spread] = {}
-        self._about = self._at(min(at, self._nearest), False).pupil
+        self._places: dict[float, Spread] = {}
+        self._about = self._at(min(at, self._nearest)).pupil
 
     @property
     def about(self) -> Pupil:
         return self._about
 
-    def _at(self, nearness: float, few: bool) -> Spread:
+    def _at(self, nearness: float) -> Spread:
         """As `Turning.at`; threads may ask for the same."""
-        key = nearness, few
-        if key not in self._places:
-            self._places[key] = self._turning.at(self.pupil.state, nearness, few)
-        return self._places[key]
+        if nearness not in self._places:
+            self._places[nearness] = self._turning.at(self.pupil.state, nearness)
+        return self._places[nearness]
 
     def parted(
         self, cell: Cell, inverse_depth: float, step_um: float, binning: Binning,
@@ -136,8 +120,7 @@ class TurningSpread(_Watched):
         k = math.floor(self._nearness / apart)
         if self._moved > apart or (k + 1) * apart > self._nearest:
             return super().parted(*args)
-        few = self.few(inverse_depth)
-        one, two = (self._at(n * apart, few).parted(*args) for n in (k, k + 1))
+        one, two = (self._at(n * apart).parted(*args) for n in (k, k + 1))
         share = np.float32(self._nearness / apart - k)
         return Split(_mixed(one.core, two.core, share), _mixed(one.tail, two.tail, share))
 

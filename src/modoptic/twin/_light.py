@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
 from typing import NamedTuple
 
@@ -96,8 +97,24 @@ class LightMaps:
         self._settled: tuple[LensState, CompactLight] | None = None
         self._resting: tuple[LensState, float] | None = None
         self._settler: threading.Thread | None = None
+        self._stills = 0
+        """Under way."""
+        self._last_still = 0.0
+        """When the last one ended."""
         self._lock = threading.Lock()
         self._rendering = threading.Lock()
+
+    @contextlib.contextmanager
+    def still(self) -> Generator[None]:
+        """While a still is made, and for the time of a rest after it, nothing settles."""
+        with self._lock:
+            self._stills += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stills -= 1
+                self._last_still = time.monotonic()
 
     def preview(self, lens: LensState) -> Light:
         """Light for a whole ``bin4`` frame.
@@ -176,14 +193,13 @@ class LightMaps:
                     self._settler = None
                     return
             lens, since = resting
-            left = since + _SETTLE_AFTER_S - time.monotonic()
-            # a still comes first
-            if left > 0.0 or self._rendering.locked():
+            left = max(since, self._last_still) + _SETTLE_AFTER_S - time.monotonic()
+            if left > 0.0 or self._others_first():
                 time.sleep(max(left, 0.02))
                 continue
 
             def moved(resting: tuple[LensState, float] = resting) -> bool:
-                return self._resting is not resting or self._rendering.locked()
+                return self._resting is not resting or self._others_first()
 
             try:
                 light = self._renderer.light(
@@ -193,6 +209,9 @@ class LightMaps:
                 continue
             with self._lock:
                 self._settled = (lens, compact(light))
+
+    def _others_first(self) -> bool:
+        return self._stills > 0 or self._rendering.locked()
 
     def look(self, lens: LensState) -> None:
         """Evaluate the scene for both scales of the preview, before anyone asks for a picture."""

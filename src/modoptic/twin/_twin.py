@@ -6,6 +6,7 @@ import contextlib
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -533,15 +534,24 @@ class Twin:
                 raise DetachedError("power went away while a frame was read")
             self._sensor.expose(light, shot, packed, (first, end))
 
+        def read_at(count: int) -> int:
+            return exposed + count * meta.row_time_ns
+
         def done(count: int) -> None:
-            self._wait_until(off, exposed + count * meta.row_time_ns)
+            self._wait_until(off, read_at(count))
             rows(count)
 
         if size < _SMALL_FRAME:
-            # beside a still that is being prepared, the pool would keep a finder frame waiting
+            # beside a still that is being prepared, the pool would keep a finder frame waiting; all
+            # is made while it is exposed and read, so that it is there when the last row is
+            ready: deque[int] = deque()
             for first, end in bands(window.height, _BAND_ROWS):
                 work(first, end)
-                done(end)
+                ready.append(end)
+                while ready and (not self.real_time or read_at(ready[0]) <= time.monotonic_ns()):
+                    done(ready.popleft())
+            for count in ready:
+                done(count)
         else:
             run_bands(work, window.height, _BAND_ROWS, done=done)
         return time.monotonic_ns()

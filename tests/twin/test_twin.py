@@ -333,6 +333,9 @@ def test_the_finder_goes_on_beside_a_still_but_leaves_it_the_cores(
     preparing.start()
     assert computing.wait(60)
     beside = [shoot(twin, finder).meta.sensor_time_ns for _ in range(4)]
+    # nor does what is magnified wait, wherever the ring stands
+    shoot(twin, msgspec.structs.replace(SMALL, f_number=4.0))
+    assert preparing.is_alive()
     go_on.set()
     preparing.join()
     after = [shoot(twin, finder).meta.sensor_time_ns for _ in range(5)]

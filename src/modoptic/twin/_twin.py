@@ -124,7 +124,7 @@ class Twin:
         self._preparing = 0
         self._counting = threading.Lock()
         self._begun_ns = 0
-        """When the last frame was begun."""
+        """When the last frame of the finder was begun."""
         self._announced: list[Settings] = []
         self._last: tuple[Settings, int, int] | None = None
         self.calibration = calibration or calibration_of(
@@ -483,7 +483,8 @@ class Twin:
             pause = int((1.0 / mode.frame_rate_max - mode.readout_s) * 1e9)
             earliest = self._last[2] + pause - exposure
             self._wait_until(off, earliest)
-        if self._preparing and not announced:
+        finder = settings.readout == "bin4" and not announced
+        if finder and self._preparing:
             self._wait_until(off, self._begun_ns + _beside_still_ns())
         asked = (settings.focus_distance_m, settings.f_number)
         with self._lens_lock:
@@ -492,7 +493,8 @@ class Twin:
                     self._move(*asked)
                 self._asked = asked
             lens = self._lens(self._focus_m, self._f_number)
-            now = self._begun_ns = time.monotonic_ns()
+            now = time.monotonic_ns()
+            self._begun_ns = now if finder else self._begun_ns
             began = now
             if self._last is not None and self._last[0].exposure_s == settings.exposure_s:
                 # while a frame is read, the rows already read expose the next one

@@ -1,12 +1,13 @@
 """Bands cover every row once, in order of report, and errors come out."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modoptic.bands import bands, run_bands
+from modoptic.bands import bands, give_way, run_bands, urgently
 
 
 @given(st.integers(0, 500), st.integers(1, 100))
@@ -99,3 +100,52 @@ def test_bands_of_others_wait_while_an_urgent_job_runs(monkeypatch: pytest.Monke
     run_bands(urgent, 4, 1, urgent=True)
     others[0].join()
     assert order == ["urgent"] * 4 + ["other"] * 4
+
+
+@pytest.mark.timeout(30)
+def test_an_urgent_job_within_an_urgent_one_does_not_wait_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODOPTIC_THREADS", "2")
+    seen: list[tuple[int, int]] = []
+
+    def work(outer: int, _end: int) -> None:
+        def one(inner: int, _end: int) -> None:
+            seen.append((outer, inner))
+
+        run_bands(one, 4, 1, urgent=True)
+
+    run_bands(work, 8, 1, urgent=True)
+    assert sorted(seen) == [(outer, inner) for outer in range(8) for inner in range(4)]
+
+
+def test_all_that_is_done_urgently_passes_and_gives_way_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODOPTIC_THREADS", "2")
+    let_go, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(_first: int, _end: int) -> None:
+        begun.release()
+        let_go.wait(20)
+
+    long = threading.Thread(target=run_bands, args=(slow, 40, 1))
+    long.start()
+    try:
+        assert begun.acquire(timeout=20)
+        seen: list[int] = []
+
+        def work(first: int, _end: int) -> None:
+            give_way()
+            seen.append(first)
+
+        started = time.monotonic()
+        with urgently():
+            run_bands(work, 64, 1)
+        # each of 64 that gave way would have waited for 0.2 s
+        assert time.monotonic() - started < 3.0
+        assert sorted(seen) == list(range(64))
+        assert long.is_alive()
+    finally:
+        let_go.set()
+        long.join()

@@ -7,14 +7,15 @@ rows arrive.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-__all__ = ["bands", "give_way", "pool", "run_bands", "worker_count"]
+__all__ = ["bands", "give_way", "pool", "run_bands", "urgently", "worker_count"]
 
 _GIVE_WAY_S = 0.2
 """For so long at most a band that has not begun lets an urgent job pass."""
@@ -34,9 +35,36 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(worker_count(), thread_name_prefix="modoptic-bands")
 
 
+class _Here(threading.local):
+    """What this thread is about."""
+
+    urgent = False
+    works = False
+    """It is one of those for urgent work, and must not wait for them."""
+
+
+_here = _Here()
+
+
+def _begin_urgent() -> None:
+    _here.urgent = _here.works = True
+
+
 @functools.cache
 def _urgent_pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(worker_count(), thread_name_prefix="modoptic-urgent")
+    return ThreadPoolExecutor(
+        worker_count(), thread_name_prefix="modoptic-urgent", initializer=_begin_urgent
+    )
+
+
+@contextlib.contextmanager
+def urgently() -> Generator[None]:
+    """Somebody watches what this thread does here: all its jobs are urgent, see `run_bands`."""
+    before, _here.urgent = _here.urgent, True
+    try:
+        yield
+    finally:
+        _here.urgent = before
 
 
 class _RightOfWay:
@@ -68,8 +96,9 @@ _right_of_way = _RightOfWay()
 
 
 def give_way() -> None:
-    """Let urgent jobs pass; for work that takes long, between its parts."""
-    _right_of_way.give()
+    """Let urgent jobs pass; for work that takes long, between its parts. Urgent work goes on."""
+    if not _here.urgent:
+        _right_of_way.give()
 
 
 def bands(height: int, rows: int) -> Iterator[tuple[int, int]]:
@@ -94,20 +123,20 @@ def run_bands(
     height, rows : total rows and rows a band
     done : called in the caller's thread with the count of leading rows that are finished
     urgent : do not queue behind the bands of other jobs, which pause; for short work that somebody
-        watches
+        watches. What an urgent band has to spread in turn, its thread does alone.
 
     Raises
     ------
     Whatever ``work`` raised first; bands not yet begun are cancelled.
     """
     spans = list(bands(height, rows))
-    if len(spans) == 1 or worker_count() == 1:
+    if len(spans) == 1 or worker_count() == 1 or _here.works:
         for first, end in spans:
             work(first, end)
             if done is not None:
                 done(end)
         return
-    if urgent:
+    if urgent or _here.urgent:
         with _right_of_way:
             _spread(_urgent_pool(), work, spans, done)
         return

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from modoptic.bands import worker_count
 from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import Frame, FrameMeta, Readout, Settings, decode_meta, encode_meta
@@ -20,10 +21,11 @@ from modoptic.optics import LensState, LightRenderer
 from modoptic.pixels import bayer_format, unpack
 from modoptic.quad import QUAD, remosaic
 from modoptic.scenes import WAVELENGTHS_NM, Lamps, Scene, load_scene, observer
-from modoptic.sensor import BINNING, IdealSensor, Sensor, Shot
+from modoptic.sensor import BINNING, CompactLight, IdealSensor, Sensor, Shot
 from modoptic.source import RingTurned
 from modoptic.twin import (
     Twin,
+    _twin,
     base_iso,
     definitions,
     load_definition,
@@ -32,7 +34,7 @@ from modoptic.twin import (
     spectral_response,
 )
 from modoptic.twin._definition import camera_info
-from modoptic.twin._light import Window, sample_grid
+from modoptic.twin._light import LightMaps, Window, sample_grid
 
 SMALL = Settings(readout="full", region=(4800, 3600, 512, 384), f_number=2.0, focus_distance_m=1.0)
 
@@ -310,6 +312,53 @@ def test_real_time_is_spent_and_exposures_overlap_readout() -> None:
     ends = [shoot(twin, quick).meta.readout_end_ns for _ in range(4)]
     # 60 frames a second at most
     assert min(np.diff(ends)) >= 0.99e9 / 60
+
+
+def test_the_finder_goes_on_beside_a_still_but_leaves_it_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apart_s = 0.4
+    monkeypatch.setattr(_twin, "_BESIDE_STILL_S", apart_s * max(worker_count(), 2))
+    twin = Twin("phone-1inch", "flat", calibration=Calibration())
+    twin.start()
+    finder = Settings(readout="bin4", exposure_s=1 / 2000)
+    still = msgspec.structs.replace(finder, readout="full")
+    computing, go_on = threading.Event(), threading.Event()
+
+    def progress(share: float) -> None:
+        computing.set()
+        assert go_on.wait(60)
+
+    preparing = threading.Thread(target=twin.prepare, args=(still, progress))
+    preparing.start()
+    assert computing.wait(60)
+    beside = [shoot(twin, finder).meta.sensor_time_ns for _ in range(4)]
+    # nor does what is magnified wait, wherever the ring stands
+    shoot(twin, msgspec.structs.replace(SMALL, f_number=4.0))
+    assert preparing.is_alive()
+    go_on.set()
+    preparing.join()
+    after = [shoot(twin, finder).meta.sensor_time_ns for _ in range(5)]
+    twin.close()
+    # the first may follow a frame long ago
+    assert min(np.diff(beside)) >= 0.99e9 * apart_s > min(np.diff(after))
+
+
+def test_the_finder_settles_when_no_still_is_made() -> None:
+    definition = load_definition("phone-1inch")
+    lens = LensState(definition.focal_length_mm, 2.0, 1.0)
+    renderer = LightRenderer(load_scene("flat"), spectral_response(definition))
+    maps = LightMaps(renderer, definition.sensor, settles=True)
+    with maps.still():
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert not isinstance(maps.preview(lens), CompactLight)
+            time.sleep(0.1)
+    until = time.monotonic() + 60.0
+    while not isinstance(maps.preview(lens), CompactLight) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert isinstance(maps.preview(lens), CompactLight)
+    maps.close()
 
 
 def test_prepared_light_is_used_again_and_cropped(twin: Twin) -> None:

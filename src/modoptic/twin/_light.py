@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from modoptic.bands import urgently
 from modoptic.errors import DetachedError
 from modoptic.frame import Readout
 from modoptic.optics import LensState, LightRenderer, SampleGrid, Shown
@@ -34,6 +36,11 @@ class Window(NamedTuple):
     y: int
     width: int
     height: int
+
+
+def is_small(window: Window) -> bool:
+    """Whether somebody may watch what is read there while the ring turns."""
+    return window.width * window.height <= _AGAIN_TO
 
 
 class _Key(NamedTuple):
@@ -72,6 +79,28 @@ def sample_grid(spec: SensorSpec, window: Window) -> SampleGrid:
     )
 
 
+class Turns:
+    """Renderings of one scene, one after the other: two at once would take twice as long each, and
+    twice the memory. What is small may be watched, and does not wait for a still.
+    """
+
+    def __init__(self) -> None:
+        self._large = threading.Lock()
+        self._small = threading.Lock()
+
+    @contextlib.contextmanager
+    def take(self, window: Window) -> Generator[None]:
+        if is_small(window):
+            with self._small, urgently():
+                yield
+        else:
+            with self._large:
+                yield
+
+    def taken(self) -> bool:
+        return self._large.locked() or self._small.locked()
+
+
 class LightMaps:
     """Light of one scene on one sensor; safe to use from several threads.
 
@@ -96,8 +125,24 @@ class LightMaps:
         self._settled: tuple[LensState, CompactLight] | None = None
         self._resting: tuple[LensState, float] | None = None
         self._settler: threading.Thread | None = None
+        self._stills = 0
+        """Under way."""
+        self._last_still = 0.0
+        """When the last one ended."""
         self._lock = threading.Lock()
-        self._rendering = threading.Lock()
+        self._turns = Turns()
+
+    @contextlib.contextmanager
+    def still(self) -> Generator[None]:
+        """While a still is made, and for the time of a rest after it, nothing settles."""
+        with self._lock:
+            self._stills += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stills -= 1
+                self._last_still = time.monotonic()
 
     def preview(self, lens: LensState) -> Light:
         """Light for a whole ``bin4`` frame.
@@ -176,14 +221,13 @@ class LightMaps:
                     self._settler = None
                     return
             lens, since = resting
-            left = since + _SETTLE_AFTER_S - time.monotonic()
-            # a still comes first
-            if left > 0.0 or self._rendering.locked():
+            left = max(since, self._last_still) + _SETTLE_AFTER_S - time.monotonic()
+            if left > 0.0 or self._others_first():
                 time.sleep(max(left, 0.02))
                 continue
 
             def moved(resting: tuple[LensState, float] = resting) -> bool:
-                return self._resting is not resting or self._rendering.locked()
+                return self._resting is not resting or self._others_first()
 
             try:
                 light = self._renderer.light(
@@ -193,6 +237,9 @@ class LightMaps:
                 continue
             with self._lock:
                 self._settled = (lens, compact(light))
+
+    def _others_first(self) -> bool:
+        return self._stills > 0 or self._turns.taken()
 
     def look(self, lens: LensState) -> None:
         """Evaluate the scene for both scales of the preview, before anyone asks for a picture."""
@@ -216,14 +263,13 @@ class LightMaps:
         key = _Key(lens, window)
         if (kept := self._kept(key)) is not None:
             return kept
-        # one at a time: two renderings at once would each take twice as long and as much memory
-        with self._rendering:
+        with self._turns.take(window):
             if (kept := self._kept(key)) is not None:
                 return kept
             try:
                 light = self._renderer.light(
                     lens, sample_grid(self._spec, window),
-                    again=window.width * window.height <= _AGAIN_TO,
+                    again=is_small(window),
                     progress=progress, cancel=cancelled,
                 )  # fmt: skip
             except CancelledError as error:

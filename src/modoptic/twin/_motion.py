@@ -33,7 +33,7 @@ from modoptic.optics import (
 )
 from modoptic.scenes import Lamps, Layer, Movable, Moving, Scene, layers_at
 from modoptic.sensor import BINNING, CompactLight, SensorSpec, compact
-from modoptic.twin._light import LightMaps, Window, sample_grid
+from modoptic.twin._light import LightMaps, Turns, Window, sample_grid
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -93,7 +93,7 @@ class MovingLight:
             self._finder, self._middles = self._gathered()
         self._kept: OrderedDict[tuple[object, ...], tuple[Planes, Planes | None]] = OrderedDict()
         self._lock = threading.Lock()
-        self._rendering = threading.Lock()
+        self._turns = Turns()
 
     @property
     def has_movers(self) -> bool:
@@ -192,7 +192,7 @@ class MovingLight:
         DetachedError : ``cancelled`` said so
         SettingError : see `Moving.at`
         """
-        with self._rendering:
+        with self._turns.take(window):
             middle = timing.start_s + 0.5 * (timing.exposure_s + timing.row_s * window.height)
             parts = self._parts(middle)
             grid = sample_grid(self._spec, window)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from modoptic.bands import bands, run_bands
+from modoptic.bands import bands, run_bands, worker_count
 from modoptic.calibration import Calibration
 from modoptic.errors import DetachedError, SettingError
 from modoptic.frame import FrameMeta, NoiseModel, Settings
@@ -36,6 +38,9 @@ _BAND_ROWS = 256
 RING_AT_M = 1.0
 """Where a module's focus ring stands when it leaves the shelf (an assumption)."""
 _SMALL_FRAME = 16 << 20  # bytes; one core makes so many in 6 ms
+_BESIDE_STILL_S = 0.18
+"""From one finder frame to the next while the light of a still is computed, times cores, or 2 where
+there are fewer. Module and phone spend 0.05 s of one core on a frame; the rest is the still's."""
 
 
 class Twin:
@@ -116,6 +121,10 @@ class Twin:
         self._boots = 0
         self._frames = 0
         self._stills = 0
+        self._preparing = 0
+        self._counting = threading.Lock()
+        self._begun_ns = 0
+        """When the last frame of the finder was begun."""
         self._announced: list[Settings] = []
         self._last: tuple[Settings, int, int] | None = None
         self.calibration = calibration or calibration_of(
@@ -294,17 +303,19 @@ class Twin:
         self._announced.append(settings)
         off = self._off
         if settings.readout != "bin4":
+            maps, moving = self._maps, self._moving
             lens, window = (
                 self._lens(settings.focus_distance_m, settings.f_number),
                 self._window(settings),
             )
-            if self._moving is None:
-                self._maps.window(lens, window, progress=progress, cancelled=off.is_set)
-            elif not self._moving.has_movers:
-                self._moving.window(
-                    lens, window, self._timing(settings, self._still_s), progress=progress,
-                    cancelled=off.is_set,
-                )  # fmt: skip
+            with maps.still(), self._slow_finder():
+                if moving is None:
+                    maps.window(lens, window, progress=progress, cancelled=off.is_set)
+                elif not moving.has_movers:
+                    moving.window(
+                        lens, window, self._timing(settings, self._still_s), progress=progress,
+                        cancelled=off.is_set,
+                    )  # fmt: skip
         progress(1.0)
 
     def capture(
@@ -314,13 +325,19 @@ class Twin:
 
         A still whose light was not prepared is prepared here.
         """
-        off = self._off
-        if off.is_set():
+        if self._off.is_set():
             raise DetachedError(f"{self.info.title} has no power; start it first")
         settings = self.in_force(settings)
         announced = settings in self._announced
+        with self._maps.still() if announced else contextlib.nullcontext():
+            return self._capture(settings, announced, out, rows)
+
+    def _capture(
+        self, settings: Settings, announced: bool, out: memoryview, rows: Callable[[int], None]
+    ) -> FrameMeta:
+        off = self._off
         key = self._noise_key(settings)
-        maps, moving, lens, began = self._begin(settings, off)
+        maps, moving, lens, began = self._begin(settings, announced, off)
         window = self._window(settings)
         light: Light
         if moving is not None:
@@ -384,6 +401,17 @@ class Twin:
         maps = LightMaps(renderer, sensor, settles=self.real_time and not moves)
         return moving.finder() if moving.has_movers else maps, moving if moves else None
 
+    @contextlib.contextmanager
+    def _slow_finder(self) -> Generator[None]:
+        """While the light of a still is computed the finder takes fewer of the cores."""
+        with self._counting:
+            self._preparing += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._preparing -= 1
+
     def _restart_clock(self) -> None:
         self._since_ns = time.monotonic_ns()
         self._still_s = self._finder_s = 0.0
@@ -441,7 +469,7 @@ class Twin:
         return LensState(self._focal_length_mm, f_number, focus_m, self.definition.transmittance)
 
     def _begin(
-        self, settings: Settings, off: threading.Event
+        self, settings: Settings, announced: bool, off: threading.Event
     ) -> tuple[LightMaps, MovingLight | None, LensState, int]:
         """Put the lens where it shall be and begin to expose.
 
@@ -455,6 +483,9 @@ class Twin:
             pause = int((1.0 / mode.frame_rate_max - mode.readout_s) * 1e9)
             earliest = self._last[2] + pause - exposure
             self._wait_until(off, earliest)
+        finder = settings.readout == "bin4" and not announced
+        if finder and self._preparing:
+            self._wait_until(off, self._begun_ns + _beside_still_ns())
         asked = (settings.focus_distance_m, settings.f_number)
         with self._lens_lock:
             if settings.readout != "bin4" or asked != self._asked:
@@ -463,6 +494,7 @@ class Twin:
                 self._asked = asked
             lens = self._lens(self._focus_m, self._f_number)
             now = time.monotonic_ns()
+            self._begun_ns = now if finder else self._begun_ns
             began = now
             if self._last is not None and self._last[0].exposure_s == settings.exposure_s:
                 # while a frame is read, the rows already read expose the next one
@@ -504,15 +536,24 @@ class Twin:
                 raise DetachedError("power went away while a frame was read")
             self._sensor.expose(light, shot, packed, (first, end))
 
+        def read_at(count: int) -> int:
+            return exposed + count * meta.row_time_ns
+
         def done(count: int) -> None:
-            self._wait_until(off, exposed + count * meta.row_time_ns)
+            self._wait_until(off, read_at(count))
             rows(count)
 
         if size < _SMALL_FRAME:
-            # beside a still that is being prepared, the pool would keep a finder frame waiting
+            # beside a still that is being prepared, the pool would keep a finder frame waiting; all
+            # is made while it is exposed and read, so that it is there when the last row is
+            ready: deque[int] = deque()
             for first, end in bands(window.height, _BAND_ROWS):
                 work(first, end)
-                done(end)
+                ready.append(end)
+                while ready and (not self.real_time or read_at(ready[0]) <= time.monotonic_ns()):
+                    done(ready.popleft())
+            for count in ready:
+                done(count)
         else:
             run_bands(work, window.height, _BAND_ROWS, done=done)
         return time.monotonic_ns()
@@ -561,6 +602,10 @@ class Twin:
         scale = math.exp(np.interp(at, gains, np.log([p.scale for p in points])))
         offset = math.exp(np.interp(at, gains, np.log([p.offset for p in points])))
         return NoiseModel(scale=scale / side**2, offset=offset / dark)
+
+
+def _beside_still_ns() -> int:
+    return int(_BESIDE_STILL_S / max(worker_count(), 2) * 1e9)
 
 
 def _number(feature: str, value: float, expected: str) -> float:

@@ -243,8 +243,8 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         _glare_kernels.lay_veil,
         *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
-            "spans_of", "blur_iris", "blur_line", "share_outside", "cut", "slide", "slide_sharp",
-            "split_columns",
+            "spans_of", "reaches_of", "blur_iris", "blur_line", "share_outside", "cut", "slide",
+            "slide_sharp", "split_columns",
             "convolve_under_mosaic", "convolve_planes",
             "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
             "expose_mosaic", "expose_color",

@@ -105,14 +105,22 @@ def open_box(
     h = math.sqrt(hx * hy)
     inner = opening[3].min() - h
     found[0], found[1], found[2], found[3] = box[1], box[0], box[3], box[2]
+    # a line is open from its middle to where it is closed
+    widest = 0
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
-        for j in range(half):
-            x = (j + 0.5) * hx
-            if _inside(x, y, opening, inner) / h > -0.5:
-                found[1] = max(found[1], x)
-                found[2], found[3] = min(found[2], y), max(found[3], y)
-    found[1] += hx
+        if _inside(0.5 * hx, y, opening, inner) / h <= -0.5:
+            continue
+        found[2], found[3] = min(found[2], y), max(found[3], y)
+        low, high = widest, half
+        while high > low:
+            middle = (low + high) // 2 if low > widest else low
+            if _inside((middle + 0.5) * hx, y, opening, inner) / h > -0.5:
+                low = middle + 1
+            else:
+                high = middle
+        widest = low
+    found[1] = (widest + 0.5) * hx if widest else box[0] + hx
     found[0] = -found[1]
     found[2] -= hy
     found[3] += hy
@@ -614,6 +622,7 @@ def blur_rim(
 ) -> None:
     """Where the rim of the pupil lands by 1 um of defocus, (n, 2): across and along."""
     none = np.zeros((1, 1))
+    inner = opening[3].min()
     x0, y0 = 0.0, 0.5 * (box[2] + box[3])
     for k in range(out.shape[0]):
         turn = 2.0 * math.pi * k / out.shape[0]
@@ -621,7 +630,7 @@ def blur_rim(
         low, high = 0.0, 2.0
         for _ in range(16):
             at = 0.5 * (low + high)
-            room = _inside(x0 + at * c, y0 + at * s, opening, 0.0)
+            room = _inside(x0 + at * c, y0 + at * s, opening, inner)
             if room >= 0.0:
                 low = at
             else:

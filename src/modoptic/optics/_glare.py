@@ -185,7 +185,10 @@ class Glare:
         shade = np.interp(far_um, known, shades / shades[0]).astype(np.float32)
         np.maximum(shade, _DARKEST, out=shade)
         light *= shade
-        size, spectrum = _spectrum(n, math.ceil((radius_um * 1e-6 / v_m + FARTHEST) / _STEP))
+        # nothing wraps round to where it counts: the middle ones, less the farthest scattered
+        reach = math.ceil((radius_um * 1e-6 / v_m + FARTHEST) / _STEP)
+        size = quick_size(max(n, (n - 1) // 2 + reach + 1))
+        spectrum = _spectrum(size)
         padded = cast(ComplexArray, fft.rfft2(light, (size, size), axes=(1, 2)))
         padded *= np.float32(1.0 - EVEN) * spectrum
         whole = cast(FloatArray, fft.irfft2(padded, (size, size), axes=(1, 2)))
@@ -220,12 +223,8 @@ class Glare:
 
 
 @functools.lru_cache(maxsize=4)
-def _spectrum(points: int, reach: int) -> tuple[int, FloatArray]:
-    """Size of a transform in which nothing wraps round to where it counts, and Harvey's law in it.
-
-    It counts where the middle of so many points is ``reach`` away, less the farthest scattered.
-    """
-    size = quick_size(max(points, (points - 1) // 2 + reach + 1))
+def _spectrum(size: int) -> FloatArray:
+    """Harvey's law as a real transform of ``size`` x ``size`` points."""
     far = math.ceil(FARTHEST / _STEP) + 1
     at = np.arange(-far, far + 1)
     kernel = np.zeros((at.size, at.size))
@@ -243,7 +242,7 @@ def _spectrum(points: int, reach: int) -> tuple[int, FloatArray]:
     np.add.at(wrapped, (at[:, None] % size, at[None, :] % size), kernel)
     # symmetric about its middle: the transform is real
     found = cast(ComplexArray, fft.rfft2(wrapped))
-    return size, np.ascontiguousarray(found.real, np.float32)
+    return np.ascontiguousarray(found.real, np.float32)
 
 
 def _add_lamps(

@@ -68,6 +68,37 @@ def spans_of(rims: FloatArray, turns: FloatArray, parts: FloatArray, out: FloatA
 
 
 @_jit
+def reaches_of(
+    rims: FloatArray, turns: FloatArray, parts: FloatArray, side: DoubleArray, out: DoubleArray
+) -> None:
+    """How far blur discs reach from x on in even azimuths, (n, azimuths).
+
+    ``rims``, ``turns`` and ``parts`` as of `spans_of`; ``side`` (n,) is -1 beyond the focus, else
+    1. Azimuths of an outline run one way round.
+    """
+    points, azimuths = rims.shape[1], out.shape[1]
+    azimuth, reach = np.empty(points), np.empty(points)
+    for n in range(out.shape[0]):
+        m = min(int(parts[n]), rims.shape[0] - 2)
+        t = parts[n] - m
+        for k in range(points):
+            a = side[n] * (rims[m, k, 0] + t * (rims[m + 1, k, 0] - rims[m, k, 0]))
+            b = side[n] * (rims[m, k, 1] + t * (rims[m + 1, k, 1] - rims[m, k, 1]))
+            u, v = -a * turns[n, 1] + b * turns[n, 0], a * turns[n, 0] + b * turns[n, 1]
+            azimuth[k], reach[k] = math.atan2(v, u) * azimuths / (2.0 * math.pi), math.hypot(u, v)
+        for k in range(points):
+            here, there = k, k + 1 if k + 1 < points else 0
+            wide = azimuth[there] - azimuth[here]
+            wide -= azimuths * math.floor(wide / azimuths + 0.5)
+            if wide < 0.0:
+                here, there, wide = there, here, -wide
+            first = math.ceil(azimuth[here])
+            for i in range(first, math.floor(azimuth[here] + wide) + 1):
+                part = (i - azimuth[here]) / wide if wide > 0.0 else 0.0
+                out[n, i % azimuths] = reach[here] + part * (reach[there] - reach[here])
+
+
+@_jit
 def blur_iris(
     source: FloatArray, row: int, column: int, radii: FloatArray, spans: FloatArray, margin: int,
     out: FloatArray,

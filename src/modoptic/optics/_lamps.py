@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from modoptic.optics import _kernels
 from modoptic.optics._pupil import Pupil
 from modoptic.optics._sources import Bulbs
 
@@ -41,16 +42,9 @@ class Rims:
     def reaches(self, place: DoubleArray, side: DoubleArray) -> DoubleArray:
         """(n, azimuths): how far discs reach from x on; ``side`` is -1 beyond the focus, else 1."""
         turns, parts = self.at(place)
-        low = np.minimum(parts.astype(np.int64), _RIMS - 2)
-        t = (parts - low)[:, None, None]
-        rim = side[:, None, None] * (self.table[low] * (1.0 - t) + self.table[low + 1] * t)
-        u = -rim[..., 0] * turns[:, 1:] + rim[..., 1] * turns[:, :1]
-        v = rim[..., 0] * turns[:, :1] + rim[..., 1] * turns[:, 1:]
-        azimuth, reach = np.arctan2(v, u) % (2.0 * np.pi), np.hypot(u, v)
-        wanted = 2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
-        return np.stack([
-            np.interp(wanted, a, r, period=2.0 * np.pi) for a, r in zip(azimuth, reach, strict=True)
-        ])  # fmt: skip
+        out = np.empty((len(place), _AZIMUTHS))
+        _kernels.reaches_of(self.table, turns, parts, side, out)
+        return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -645,6 +645,7 @@ def blur_rim(
 ) -> None:
     """Where the rim of the pupil lands by 1 um of defocus, (n, 2): across and along."""
     none = np.zeros((1, 1))
+    inner = opening[3].min()
     x0, y0 = 0.0, 0.5 * (box[2] + box[3])
     for k in range(out.shape[0]):
         turn = 2.0 * math.pi * k / out.shape[0]
@@ -652,7 +653,7 @@ def blur_rim(
         low, high = 0.0, 2.0
         for _ in range(16):
             at = 0.5 * (low + high)
-            room = _inside(x0 + at * c, y0 + at * s, opening, 0.0)
+            room = _inside(x0 + at * c, y0 + at * s, opening, inner)
             if room >= 0.0:
                 low = at
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import threading
@@ -52,7 +53,7 @@ DoubleArray = npt.NDArray[np.float64]
 _PREVIEW_STRIPS = 6
 _MIDDLE_M = 1.0
 """Distance of focus for which layers are kept as rasters."""
-_RIM_STEPS = 8.0
+_RIM_STEPS, _RIMS_KEPT = 8.0, 64
 """The blur disc's shape is taken anew so often a dioptre of focus."""
 _SHADES, _SHADES_TRACED = 512, 41
 _EXPOSED_ROWS = 256
@@ -62,6 +63,14 @@ _LAMPS_TAKE = 0.15
 """About the share of the time of a whole picture that goes into its lamps."""
 
 
+@functools.cache
+def _shades_between() -> DoubleArray:
+    """What each of `_SHADES_TRACED` even places counts at `_SHADES` even places among them."""
+    known = np.linspace(0.0, 1.0, _SHADES_TRACED)
+    spline = CubicSpline(known, np.eye(_SHADES_TRACED), axis=0)
+    return np.ascontiguousarray(spline(np.linspace(0.0, 1.0, _SHADES)).T)
+
+
 class Shading:
     """How much light each place of the sensor gets, by its distance from the axis."""
 
@@ -69,7 +78,6 @@ class Shading:
         self, pupil: Pupil, reach_um: float, cones: Cones | None, *, quick: bool = False,
         turning: BetweenFocus | None = None, together: int = 1,
     ) -> None:  # fmt: skip
-        squared = np.linspace(0.0, reach_um**2, _SHADES)
         known = np.linspace(0.0, reach_um**2, _SHADES_TRACED)
         at = np.sqrt(known)
         factor = np.zeros((2, 3, known.size))
@@ -84,7 +92,8 @@ class Shading:
         stays = (together - 1) / together
         factor[0] += stays * factor[1]
         factor[1] *= 1.0 - stays
-        table = CubicSpline(known, factor, axis=2)(squared)
+        # of a spline, which is linear in what it goes through
+        table = np.einsum("acn,nk->ack", factor, _shades_between(), optimize=False)
         self.table: FloatArray = np.ascontiguousarray(table, np.float32)
         """(2, 3, n): what a sample keeps of its light, and what it gives to its neighbours."""
         self.per_um2 = (_SHADES - 1) / reach_um**2
@@ -133,7 +142,7 @@ class LightRenderer:
                 self._parts.append(Surface(surface, np.ascontiguousarray(matrix, np.float32)))
         self._glare = Glare(glare, self._parts) if glare is not None and glare.share else None
         self._lock = threading.Lock()
-        self._rims: tuple[tuple[float, int, float], Rims] | None = None
+        self._rims: dict[tuple[float, int], Rims] = {}
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
         self._textures: tuple[tuple[float, ...], LensState, list[Texture | None]] | None = None
         self._slanted: tuple[tuple[int, int, float, float, float], list[Cached | Bulbs]] | None = (
@@ -378,11 +387,14 @@ class LightRenderer:
 
     def _rims_of(self, pupil: Pupil, reach: float) -> Rims:
         """Outlines of the blur disc; kept for a little turn of the ring."""
-        key = (pupil.state.f_number, round(_RIM_STEPS / pupil.state.focus_distance_m), reach)
+        key = (pupil.state.f_number, round(_RIM_STEPS / pupil.state.focus_distance_m))
         with self._lock:
-            if self._rims is None or self._rims[0][:2] != key[:2]:
-                self._rims = key, Rims.of(pupil, 1.05 * reach)
-            return self._rims[1]
+            made = self._rims.get(key)
+            if made is None:
+                made = self._rims[key] = Rims.of(pupil, 1.05 * reach)
+                while len(self._rims) > _RIMS_KEPT:
+                    del self._rims[next(iter(self._rims))]
+            return made
 
     def _settling(
         self, pupil: Pupil, width: int, height: int, extent_um: tuple[float, float]
@@ -464,6 +476,9 @@ def warm_layers() -> Iterator[str]:
     spans = np.zeros((1, 5, 2), np.float32)
     pairs = np.ones((2, 2), np.float32)
     _kernels.spans_of(np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], spans)
+    _kernels.reaches_of(
+        np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], np.ones(1), np.ones((1, 3))
+    )
     _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, image)
     yield "optics: defocus"
     _kernels.blur_line(four, np.ones(7, np.float32), image)

@@ -84,12 +84,12 @@ class Veil:
     """Scattered light for one lens setting, in the units of light before shading."""
 
     def __init__(self, values: FloatArray, half: float, kept: float, image_distance_m: float):
-        self.values, self._half, self._kept = values, half, kept
+        self.values, self._half, self.kept = values, half, kept
         self._first, self._per_um = half / _STEP, 1e-6 / image_distance_m / _STEP
 
     def seen_from(self, image_distance_m: float) -> Veil:
         """The same in the same directions, at another distance of the sensor."""
-        return Veil(self.values, self._half, self._kept, image_distance_m)
+        return Veil(self.values, self._half, self.kept, image_distance_m)
 
     def of(
         self, grid: SampleGrid, scale: np.float32
@@ -98,13 +98,13 @@ class Veil:
 
         Times ``scale`` both go there in the whole picture that is given.
         """
-        x, y = self._points(grid.x_um), self._points(grid.y_um)
+        x, y = self.points(grid.x_um), self.points(grid.y_um)
         colors = np.array([["RGB".index(color) for color in row] for row in grid.cfa], np.int64)
 
         def over(light: FloatArray, rows: Span, columns: Span, out: FloatArray) -> None:
             pattern = np.roll(colors, (-rows[0], -columns[0]), (0, 1)).copy()
             lay_veil(
-                light, self.values, pattern, x[slice(*columns)], y[slice(*rows)], self._kept,
+                light, self.values, pattern, x[slice(*columns)], y[slice(*rows)], self.kept,
                 float(scale), out, rows[0], columns[0],
             )  # fmt: skip
 
@@ -112,14 +112,17 @@ class Veil:
 
     def over_color(self, light: FloatArray, x_um: DoubleArray, y_um: DoubleArray) -> None:
         """Lay it over (3, h, w) at these places of the sensor, in place."""
-        x, y = self._points(x_um), self._points(y_um)
+        x, y = self.points(x_um), self.points(y_um)
         for c, plane in enumerate(light):
             color = np.full((2, 2), c, np.int64)
-            lay_veil(plane, self.values, color, x, y, self._kept, 1.0, plane, 0, 0)
+            lay_veil(plane, self.values, color, x, y, self.kept, 1.0, plane, 0, 0)
 
-    def _points(self, places_um: DoubleArray) -> DoubleArray:
+    def points(self, places_um: DoubleArray) -> DoubleArray:
         """Where places of the sensor lie among the veil's points."""
         return self._first + self._per_um * places_um
+
+
+NO_VEIL = Veil(np.zeros((3, 1, 1), np.float32), 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Kernels of the lens: layers blurred and laid over each other, lamps, and shading.
 
-Images are float32 (4, height, width): three premultiplied channels and coverage.
+Images are float32 (4, height, width): three premultiplied channels and coverage. While the ring
+turns they are (height, width, 4), so that the four of a point are worked on as one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ IntArray = npt.NDArray[np.int64]
 
 _EVEN_UM = 100.0
 """Over so much, shading is nearly linear."""
+_VEIL_APART = 0.3
+"""Of the distance of its points, over so much a veil is nearly linear."""
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,33 +108,30 @@ def blur_iris(
 ) -> None:  # fmt: skip
     """Average over blur discs of the iris' shape; row i of ``out`` with radius ``radii[i]``.
 
-    Four planes. What is averaged begins at a row and a column of ``source``, whose edges go
-    on beyond it, and is wider and higher than ``out`` by ``margin`` >= 1.1 |radius| + 2 on
-    each side. ``spans`` (n, rows, 2) by `spans_of` are the shapes for n even parts of the width.
+    What is averaged begins at a row and a column of ``source`` (4, rows, columns), whose edges go
+    on beyond it, and is wider and higher than ``out`` (h, w, 4) by ``margin`` >= 1.1 |radius| + 2
+    on each side. ``spans`` (n, rows, 2) by `spans_of` are the shapes for n even parts of the width.
     A negative radius turns the shape about. Sums along rows make the cost of a pixel the height of
     its disc, not its area.
     """
-    planes, height, width = out.shape
+    height, width = out.shape[0], out.shape[1]
     rows, columns = height + 2 * margin, width + 2 * margin
     below, beyond = source.shape[1] - 1, source.shape[2] - 1
-    sums = np.empty((4, rows, columns + 1), np.float32)
+    sums = np.empty((rows, 4 * columns + 4), np.float32)
     for i in range(rows):
-        # side by side, because each sum waits for its last one
-        s0, s1, s2, s3 = sums[0, i], sums[1, i], sums[2, i], sums[3, i]
         kept = min(max(row + i, 0), below)
         p0, p1, p2, p3 = source[0, kept], source[1, kept], source[2, kept], source[3, kept]
-        t0 = t1 = t2 = t3 = 0.0
-        s0[0] = s1[0] = s2[0] = s3[0] = np.float32(0.0)
+        line = sums[i]
+        t0 = t1 = t2 = t3 = np.float32(0.0)
+        line[0] = line[1] = line[2] = line[3] = t0
         for j in range(columns):
             k = min(max(column + j, 0), beyond)
             t0 += p0[k]
             t1 += p1[k]
             t2 += p2[k]
             t3 += p3[k]
-            s0[j + 1] = t0
-            s1[j + 1] = t1
-            s2[j + 1] = t2
-            s3[j + 1] = t3
+            at = 4 * j + 4
+            line[at], line[at + 1], line[at + 2], line[at + 3] = t0, t1, t2, t3
     blocks, count = spans.shape[0], spans.shape[1]
     places = np.empty((2 * margin + 1, 2), np.int64)
     weights = np.empty((2 * margin + 1, 4), np.float32)
@@ -187,47 +187,48 @@ def blur_iris(
                 for k in range(low, high):
                     for part in range(4):
                         weights[k, part] /= total
-            for c in range(planes):
-                target = out[c, i, first:end]
-                for j in range(wide):
-                    target[j] = 0.0
-                for k in range(low, high):
-                    line = sums[c, i + k]
-                    at, to = places[k, 0] + first, places[k, 1] + first
-                    right0, right1 = line[at : at + wide], line[at + 1 : at + 1 + wide]
-                    left0, left1 = line[to : to + wide], line[to + 1 : to + 1 + wide]
-                    ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
-                    for j in range(wide):
-                        target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
+            target = out[i, first:end].reshape(-1)
+            for j in range(4 * wide):
+                target[j] = np.float32(0.0)
+            for k in range(low, high):
+                line = sums[i + k]
+                at, to = 4 * (places[k, 0] + first), 4 * (places[k, 1] + first)
+                right0, right1 = line[at : at + 4 * wide], line[at + 4 : at + 4 * wide + 4]
+                left0, left1 = line[to : to + 4 * wide], line[to + 4 : to + 4 * wide + 4]
+                ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
+                for j in range(4 * wide):
+                    target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
 
 
 @_jit
 def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
-    """Convolve along both axes; ``source`` is larger than ``out`` by half the taps on each side."""
-    planes, height, width = out.shape
-    count = taps.size
-    rows = source.shape[1]
-    half = np.empty((rows, width), np.float32)
-    for c in range(planes):
-        for i in range(rows):
-            line = source[c, i]
-            target = half[i]
-            for j in range(width):
-                target[j] = 0.0
-            for k in range(count):
-                tap = taps[k]
-                part = line[k : k + width]
-                for j in range(width):
-                    target[j] += tap * part[j]
-        for i in range(height):
-            target = out[c, i]
-            for j in range(width):
-                target[j] = 0.0
-            for k in range(count):
-                tap = taps[k]
-                line = half[i + k]
-                for j in range(width):
-                    target[j] += tap * line[j]
+    """Convolve along both axes; ``source`` is larger than ``out`` by half the taps on each side.
+
+    Both are (h, w, 4).
+    """
+    height, count = out.shape[0], taps.size
+    wide = 4 * out.shape[1]
+    rows = source.shape[0]
+    half = np.empty((rows, wide), np.float32)
+    for i in range(rows):
+        line = source[i].reshape(-1)
+        target = half[i]
+        for j in range(wide):
+            target[j] = np.float32(0.0)
+        for k in range(count):
+            tap = taps[k]
+            part = line[4 * k : 4 * k + wide]
+            for j in range(wide):
+                target[j] += tap * part[j]
+    for i in range(height):
+        target = out[i].reshape(-1)
+        for j in range(wide):
+            target[j] = np.float32(0.0)
+        for k in range(count):
+            tap = taps[k]
+            line = half[i + k]
+            for j in range(wide):
+                target[j] += tap * line[j]
 
 
 @_jit
@@ -403,6 +404,17 @@ def stamp_mosaic(
 
 
 @_jit
+def _widened(line: FloatArray, columns: IntArray, parts: FloatArray, out: FloatArray) -> None:
+    """Places between the points of a row of fours, which lie ``parts`` beyond ``columns``."""
+    for j in range(columns.size):
+        k, t, at = 4 * columns[j], parts[j], 4 * j
+        a0, a1, a2, a3 = line[k], line[k + 1], line[k + 2], line[k + 3]
+        b0, b1, b2, b3 = line[k + 4], line[k + 5], line[k + 6], line[k + 7]
+        out[at], out[at + 1] = a0 + t * (b0 - a0), a1 + t * (b1 - a1)
+        out[at + 2], out[at + 3] = a2 + t * (b2 - a2), a3 + t * (b3 - a3)
+
+
+@_jit
 def under_color(
     layer: FloatArray,
     rows: IntArray,
@@ -412,43 +424,60 @@ def under_color(
     top: int,
     left: int,
     light: FloatArray,
-    passing: FloatArray,
-) -> float:
-    """Lay a layer (4, h, w), with all of its channels, under ``light`` (3, h, w).
+) -> None:
+    """Lay a layer (rows, columns, 4), with all of its channels, under ``light``.
 
-    Sample (top + i, left + j) lies ``row_part[i]`` beyond row ``rows[i]``; likewise for columns.
-    ``passing`` (h, w) is the share that passes what is in front. Returns the most that is left.
+    Sample (top + i, left + j) lies ``row_part[i]`` beyond row ``rows[i]``, which does not fall;
+    likewise for columns. ``light`` (h, w, 4) has the share that passes what is in front beside its
+    three channels.
     """
     width = columns.size
-    wide = layer.shape[2]
-    line = np.empty((4, wide), np.float32)
-    most = np.float32(0.0)
+    zero, one, most = np.float32(0.0), np.float32(1.0), np.float32(3e38)
+    wide = np.empty((2, 4 * width), np.float32)
+    held = np.full(2, -1)
     for i in range(rows.size):
-        y, part = rows[i], row_part[i]
-        y1 = y + 1 if part > 0.0 else y
-        for c in range(4):
-            for j in range(wide):
-                line[c, j] = layer[c, y, j] + part * (layer[c, y1, j] - layer[c, y, j])
-        r, g, b = light[0, top + i], light[1, top + i], light[2, top + i]
-        rest = passing[top + i]
+        for y in range(rows[i], rows[i] + 2):
+            if held[y & 1] != y:
+                held[y & 1] = y
+                _widened(layer[y].reshape(-1), columns, column_part, wide[y & 1])
+        part = row_part[i]
+        above, below = wide[rows[i] & 1], wide[(rows[i] + 1) & 1]
+        into = light[top + i, left : left + width].reshape(-1)
         for j in range(width):
-            x, t = columns[j], column_part[j]
-            x1 = x + 1 if t > 0.0 else x
-            through = rest[left + j]
-            r[left + j] += through * max(
-                line[0, x] + t * (line[0, x1] - line[0, x]), np.float32(0.0)
-            )
-            g[left + j] += through * max(
-                line[1, x] + t * (line[1, x1] - line[1, x]), np.float32(0.0)
-            )
-            b[left + j] += through * max(
-                line[2, x] + t * (line[2, x1] - line[2, x]), np.float32(0.0)
-            )
-            cover = line[3, x] + t * (line[3, x1] - line[3, x])
-            through *= np.float32(1.0) - min(max(cover, np.float32(0.0)), np.float32(1.0))
-            rest[left + j] = through
-            most = max(most, through)
-    return float(most)
+            # all four alike, so that they become one vector
+            k = 4 * j
+            a0, a1, a2, a3 = above[k], above[k + 1], above[k + 2], above[k + 3]
+            b0, b1, b2, b3 = below[k], below[k + 1], below[k + 2], below[k + 3]
+            p0, p1, p2, p3 = into[k], into[k + 1], into[k + 2], into[k + 3]
+            v0, v1 = max(a0 + part * (b0 - a0), zero), max(a1 + part * (b1 - a1), zero)
+            v2, v3 = max(a2 + part * (b2 - a2), zero), max(a3 + part * (b3 - a3), zero)
+            v0, v1, v2, v3 = min(v0, most), min(v1, most), min(v2, most), min(v3, one)
+            into[k], into[k + 1] = p0 + p3 * v0, p1 + p3 * v1
+            into[k + 2], into[k + 3] = p2 + p3 * v2, p3 - p3 * v3
+
+
+@_jit
+def open_rows(light: FloatArray, first: int, end: int, least: float) -> tuple[int, int]:
+    """From ``first`` on and up to ``end``, those rows of `under_color`'s where light still passes.
+
+    That is, a share of ``least`` somewhere; what is between the first and the last one counts.
+    """
+    width = light.shape[1]
+    while first < end:
+        j = 0
+        while j < width and light[first, j, 3] < least:
+            j += 1
+        if j < width:
+            break
+        first += 1
+    while first < end:
+        j = 0
+        while j < width and light[end - 1, j, 3] < least:
+            j += 1
+        if j < width:
+            break
+        end -= 1
+    return first, end
 
 
 @_jit
@@ -462,13 +491,12 @@ def add_lamps(
     tx: FloatArray,
     ty: FloatArray,
     light: FloatArray,
-    passing: FloatArray,
     step: float,
 ) -> None:
     """Add lamps at (x, y) with radial ``profile`` (n, k) over 0..reach, in tangents.
 
-    ``rims`` (n, azimuths) stretches it. ``light`` is (3, h, w). A sample averages over its square
-    of side ``step``, more finely where the image of the lamp is small.
+    ``rims`` (n, azimuths) stretches it. ``light`` is as of `under_color`. A sample averages over
+    its square of side ``step``, more finely where the image of the lamp is small.
     """
     last = profile.shape[1] - 1
     around = rims.shape[1]
@@ -497,10 +525,10 @@ def add_lamps(
                     k = int(d)
                     if k < last:
                         value += profile[n, k] + (profile[n, k + 1] - profile[n, k]) * (d - k)
-                value *= passing[i, j] / (parts * parts)
-                light[0, i, j] += value * channels[n, 0]
-                light[1, i, j] += value * channels[n, 1]
-                light[2, i, j] += value * channels[n, 2]
+                value *= light[i, j, 3] / (parts * parts)
+                light[i, j, 0] += value * channels[n, 0]
+                light[i, j, 1] += value * channels[n, 1]
+                light[i, j, 2] += value * channels[n, 2]
 
 
 @_jit
@@ -583,43 +611,137 @@ def expose_mosaic(
 
 
 @_jit
-def expose_color(
-    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float, first: int,
+def _spline_weights(t: float) -> tuple[float, float, float, float]:
+    """Of a cubic B-spline's four points about a place t between the middle two."""
+    sixth, s = 1.0 / 6.0, 1.0 - t
+    return (
+        sixth * s * s * s, sixth * (4.0 + t * t * (3.0 * t - 6.0)),
+        sixth * (4.0 + s * s * (3.0 * s - 6.0)), sixth * t * t * t,
+    )  # fmt: skip
+
+
+@_jit
+def _ramps(knots: FloatArray, apart: int, out: FloatArray) -> None:
+    """Of ``knots`` (n, m), ``apart`` values each that lead to the next one, (n, apart (m - 1))."""
+    per = np.float32(1.0) / np.float32(apart)
+    for c in range(knots.shape[0]):
+        values, line = knots[c], out[c]
+        for n in range(values.size - 1):
+            a, d = values[n], per * (values[n + 1] - values[n])
+            at = apart * n
+            if apart == 8:
+                # one by one: a loop over them takes half as long again
+                line[at], line[at + 1] = a, a + d
+                line[at + 2], line[at + 3] = a + np.float32(2.0) * d, a + np.float32(3.0) * d
+                line[at + 4], line[at + 5] = a + np.float32(4.0) * d, a + np.float32(5.0) * d
+                line[at + 6], line[at + 7] = a + np.float32(6.0) * d, a + np.float32(7.0) * d
+            else:
+                for j in range(apart):
+                    line[at + j] = a + np.float32(j) * d
+
+
+@_jit
+def _exposed_at(
+    y: float, x0: float, step: float, table: FloatArray, per: float, veil: FloatArray, kept: float,
     out: FloatArray,
 ) -> None:  # fmt: skip
-    """As `expose_mosaic` for three planes (3, h, w): as in even light on a Bayer mosaic.
+    """What `expose_color` multiplies light by and adds to it, (9, n), at columns of a row.
 
-    It goes into the rows of ``out`` (3, m, w) from ``first`` on. Columns lie evenly; between every
-    eighth one the table's entries are interpolated.
+    ``veil`` (3, n) is what is there. First what red, green and blue keep, and then what they give.
     """
-    half, eighth = np.float32(0.5), np.float32(0.125)
+    half = np.float32(0.5)
     last = table.shape[2] - 2
-    width = x.size
-    knots = (width - 1) // 8 + 2
-    step = (x[width - 1] - x[0]) / np.float32(width - 1)
-    values = np.empty((knots, 6), np.float32)
     flat = table.reshape(6, -1)
-    for i in range(light.shape[1]):
-        yy = y[i] * y[i]
-        for n in range(knots):
-            far = x[0] + step * np.float32(8 * n)
-            at = (far * far + yy) * np.float32(per)
-            k = min(int(at), last)
-            t = at - np.float32(k)
-            for c in range(6):
-                values[n, c] = flat[c, k] + t * (flat[c, k + 1] - flat[c, k])
-        r, g, b = light[0, i], light[1, i], light[2, i]
-        red_out, green_out, blue_out = out[0, first + i], out[1, first + i], out[2, first + i]
-        for n in range(knots - 1):
-            one, two = values[n], values[n + 1]
-            k0, k1, k2, g0, g1, g2 = one[0], one[1], one[2], one[3], one[4], one[5]
-            m0, m1, m2 = two[0] - k0, two[1] - k1, two[2] - k2
-            h0, h1, h2 = two[3] - g0, two[4] - g1, two[5] - g2
-            for j in range(8 * n, min(8 * n + 8, width)):
-                t = eighth * np.float32(j - 8 * n)
-                red, green, blue = r[j], g[j], b[j]
-                from_g = green * (g1 + t * h1)
-                to_g = red * (g0 + t * h0) + blue * (g2 + t * h2)
-                red_out[j] = red * (k0 + t * m0) + from_g
-                green_out[j] = green * (k1 + t * m1) + half * to_g
-                blue_out[j] = blue * (k2 + t * m2) + from_g
+    for n in range(out.shape[1]):
+        x = x0 + step * n
+        at = np.float32((x * x + y * y) * per)
+        k = min(int(at), last)
+        t = at - np.float32(k)
+        for c in range(6):
+            out[c, n] = flat[c, k] + t * (flat[c, k + 1] - flat[c, k])
+        red, green, blue = veil[0, n], veil[1, n], veil[2, n]
+        out[6, n] = red * out[0, n] + green * out[4, n]
+        out[7, n] = green * out[1, n] + half * (red * out[3, n] + blue * out[5, n])
+        out[8, n] = blue * out[2, n] + green * out[4, n]
+        for c in range(6):
+            out[c, n] *= np.float32(kept)
+
+
+@_jit
+def expose_color(
+    light: FloatArray, x: FloatArray, y: FloatArray, table: FloatArray, per: float,
+    veil: FloatArray, veil_x: DoubleArray, veil_y: DoubleArray, kept: float, first: int,
+    out: FloatArray,
+) -> None:  # fmt: skip
+    """As `expose_mosaic` for ``light`` (h, w, 4) of `under_color`: as in even light on a Bayer one.
+
+    Of ``kept`` times the light and the ``veil``, as of `lay_veil`. It goes into the rows of ``out``
+    (3, m, w) from ``first`` on. Samples lie evenly; between every eighth row and column, or more
+    where points of the veil lie close, the table's entries and the veil are interpolated.
+    """
+    half = np.float32(0.5)
+    above, beside = veil.shape[1] - 1, veil.shape[2] - 1
+    height, width = light.shape[0], light.shape[1]
+    at_x = (veil_x[width - 1] - veil_x[0]) / (width - 1)
+    at_y = (veil_y[height - 1] - veil_y[0]) / max(height - 1, 1)
+    apart = 8
+    while apart > 1 and apart * max(at_x, at_y) > _VEIL_APART:
+        apart //= 2
+    columns, bands = (width - 1) // apart + 2, (height - 1) // apart + 2
+    step_x = (x[width - 1] - x[0]) / (width - 1)
+    step_y = (y[height - 1] - y[0]) / max(height - 1, 1)
+    # the veil's rows at the columns of the knots, and then at their rows
+    top = math.floor(veil_y[0]) - 1
+    rows = math.floor(veil_y[0] + at_y * (apart * (bands - 1))) + 3 - top
+    lines = np.empty((rows, 3, columns), np.float32)
+    for n in range(columns):
+        at = veil_x[0] + at_x * (apart * n)
+        k = math.floor(at)
+        w0, w1, w2, w3 = _spline_weights(at - k)
+        k0, k1 = min(max(k - 1, 0), beside), min(max(k, 0), beside)
+        k2, k3 = min(max(k + 1, 0), beside), min(max(k + 2, 0), beside)
+        for i in range(rows):
+            for c in range(3):
+                row = veil[c, min(max(top + i, 0), above)]
+                lines[i, c, n] = w0 * row[k0] + w1 * row[k1] + w2 * row[k2] + w3 * row[k3]
+    laid = np.empty((3, columns), np.float32)
+    knots = np.empty((bands, 9, columns), np.float32)
+    for band in range(bands):
+        at = veil_y[0] + at_y * (apart * band)
+        k = math.floor(at)
+        w0, w1, w2, w3 = _spline_weights(at - k)
+        k -= top
+        for c in range(3):
+            for n in range(columns):
+                laid[c, n] = (
+                    w0 * lines[k - 1, c, n] + w1 * lines[k, c, n] + w2 * lines[k + 1, c, n]
+                    + w3 * lines[k + 2, c, n]
+                )  # fmt: skip
+        _exposed_at(
+            y[0] + step_y * (apart * band), x[0], apart * step_x, table, per, laid, kept,
+            knots[band],
+        )  # fmt: skip
+    values = np.empty((9, columns), np.float32)
+    ramps = np.empty((9, apart * (columns - 1)), np.float32)
+    for i in range(height):
+        band = i // apart
+        t = np.float32(i - apart * band) / np.float32(apart)
+        for c in range(9):
+            one, two, into = knots[band, c], knots[band + 1, c], values[c]
+            for n in range(columns):
+                into[n] = one[n] + t * (two[n] - one[n])
+        _ramps(values, apart, ramps)
+        # one plane at a time: loops over few arrays are vectorised
+        line = light[i].reshape(-1)
+        own, more, target = ramps[0], ramps[6], out[0, first + i]
+        given, also = ramps[4], ramps[5]
+        for j in range(width):
+            target[j] = line[4 * j] * own[j] + line[4 * j + 1] * given[j] + more[j]
+        own, more, target = ramps[2], ramps[8], out[2, first + i]
+        for j in range(width):
+            target[j] = line[4 * j + 2] * own[j] + line[4 * j + 1] * given[j] + more[j]
+        own, more, target = ramps[1], ramps[7], out[1, first + i]
+        given = ramps[3]
+        for j in range(width):
+            from_red, from_blue = line[4 * j] * given[j], line[4 * j + 2] * also[j]
+            target[j] = line[4 * j + 1] * own[j] + half * (from_red + from_blue) + more[j]

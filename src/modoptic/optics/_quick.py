@@ -74,18 +74,26 @@ class QuickView:
         taps = self._taps[step]
         return None if taps.size == 1 else taps
 
-    def strip(self, first: int, end: int, light: FloatArray) -> None:
-        """Add rows of light before shading to ``light`` (3, end - first, w), from near to far."""
+    def strip(self, first: int, end: int) -> FloatArray:
+        """Rows of light before shading, (end - first, w, 4), laid from near to far.
+
+        Beside its three channels there is the share of light that passes all layers.
+        """
         tx, ty = self.tx, self.ty[first:end]
-        passing = np.ones((len(ty), len(tx)), np.float32)
+        light = np.zeros((len(ty), len(tx), 4), np.float32)
+        light[..., 3] = 1.0
+        rows = 0, len(ty)
         for source in reversed(self.sources):
             if isinstance(source, LampImages):
                 _kernels.add_lamps(
                     source.x, source.y, source.reach, source.profile, source.channels, source.rims,
-                    tx.astype(np.float32), ty.astype(np.float32), light, passing, self.step,
+                    tx.astype(np.float32), ty.astype(np.float32), light, self.step,
                 )  # fmt: skip
-            elif self._under(source, ty, light, passing):
-                break
+            elif self._under(source, ty[slice(*rows)], light[slice(*rows)]):
+                rows = cast(tuple[int, int], _kernels.open_rows(light, *rows, _OPAQUE))
+                if rows[0] == rows[1]:
+                    break
+        return light
 
     def _spans(self, tx: DoubleArray, ty: float) -> FloatArray:
         """Shapes of the blur disc at places of a row, for `_kernels.blur_iris`."""
@@ -95,10 +103,8 @@ class QuickView:
         _kernels.spans_of(self._rims.table, turns, parts, spans)
         return spans
 
-    def _under(
-        self, placed: _Placed, ty: DoubleArray, light: FloatArray, passing: FloatArray
-    ) -> bool:
-        """Lay one layer under the strip; True if nothing behind it can be seen."""
+    def _under(self, placed: _Placed, ty: DoubleArray, light: FloatArray) -> bool:
+        """Lay one layer under rows of a strip; True if it may hide all behind it in some."""
         thin, tx = self.thin, self.tx
         source, a, b, (left, top, right, bottom) = placed
         right_by, down_by = source.shift
@@ -107,7 +113,12 @@ class QuickView:
         most = max(abs(e) for e in ends)
         # a quick look, with more room than blur ever takes: most layers are elsewhere
         room = quick_room(most, self.step)
-        if top > last + room or bottom < first - room:
+        if (
+            top > last + room
+            or bottom < first - room
+            or left > tx[-1] + room
+            or right < tx[0] - room
+        ):
             return False
         least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
         level = max(0, int(math.log2(max(least / (self.step * _DETAIL), 1.0))))
@@ -137,14 +148,12 @@ class QuickView:
         if source.empty(level, *span):
             return False
         if not disc:
-            image = source.fetch(level, *span)
-            if not image[3].any():
-                return False
+            image = np.ascontiguousarray(np.moveaxis(source.fetch(level, *span), 0, -1))
         else:
-            wide = np.empty((4, height + 2 * spread, width + 2 * spread), np.float32)
+            wide = np.empty((height + 2 * spread, width + 2 * spread, 4), np.float32)
             if spread:
                 radii = np.pad(radii, spread, mode="edge")
-            parts = max(round(wide.shape[2] * step / (_BLOCK * self.step)), 1)
+            parts = max(round(wide.shape[1] * step / (_BLOCK * self.step)), 1)
             at = (np.arange(parts) + 0.5) / parts
             row = 0.5 * float(ty[i0] + ty[i1 - 1])
             spans = self._spans(tx[j0] + at * (tx[j1 - 1] - tx[j0]), row)
@@ -154,13 +163,12 @@ class QuickView:
             )
             image = wide
         if taps is not None:
-            out = np.empty((4, height, width), np.float32)
+            out = np.empty((height, width, 4), np.float32)
             _kernels.blur_line(image, taps, out)
             image = out
 
-        rest = cast(float, _kernels.under_color(
+        _kernels.under_color(
             image, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0], (x - jx).astype(np.float32),
-            int(i0), int(j0), light, passing,
-        ))  # fmt: skip
-        whole = i1 - i0 == len(ty) and j1 - j0 == len(tx)
-        return whole and rest < _OPAQUE
+            int(i0), int(j0), light,
+        )  # fmt: skip
+        return bool(j1 - j0 == len(tx))

@@ -20,7 +20,7 @@ from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
 from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
-from modoptic.optics._glare import Glare, VeilingGlare, warm_glare
+from modoptic.optics._glare import NO_VEIL, Glare, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._motion import warm_motion
@@ -351,17 +351,15 @@ class LightRenderer:
         top, bottom = rows or (0, height)
         out = np.empty((3, bottom - top, width), np.float32)
         table = shading.table * np.float32(1e-12)
-        veil = self._glare.shown(pupil) if self._glare is not None else None
+        veil = self._glare.shown(pupil) if self._glare else NO_VEIL.seen_from(lens_m)
+        veil_x, veil_y = veil.points(x_um), veil.points(y_um)
 
         def work(first: int, end: int) -> None:
             first, end = first + top, end + top
-            strip = np.zeros((3, end - first, width), np.float32)
-            view.strip(first, end, strip)
-            if veil is not None:
-                veil.over_color(strip, x_um, y_um[first:end])
             _kernels.expose_color(
-                strip, x32, y32[first:end], table, shading.per_um2, first - top, out
-            )
+                view.strip(first, end), x32, y32[first:end], table, shading.per_um2, veil.values,
+                veil_x, veil_y[first:end], veil.kept, first - top, out,
+            )  # fmt: skip
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
         # urgent, so that beside a still of 100 MP the finder stays live
@@ -472,18 +470,18 @@ def warm_layers() -> Iterator[str]:
     yield from warm_reference()
     yield from warm_glare()
     four = np.ones((4, 9, 9), np.float32)
-    image = np.ones((4, 3, 3), np.float32)
+    image, points = np.ones((4, 3, 3), np.float32), np.ones((9, 9, 4), np.float32)
     spans = np.zeros((1, 5, 2), np.float32)
     pairs = np.ones((2, 2), np.float32)
     _kernels.spans_of(np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], spans)
     _kernels.reaches_of(
         np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], np.ones(1), np.ones((1, 3))
     )
-    _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, image)
+    _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, points[:3, :3].copy())
     yield "optics: defocus"
-    _kernels.blur_line(four, np.ones(7, np.float32), image)
+    _kernels.blur_line(points, np.ones(7, np.float32), points[:3, :3].copy())
     yield "optics: diffraction"
-    at, part = np.zeros(2, np.int64), np.zeros(2, np.float32)
+    at, part, at64 = np.zeros(2, np.int64), np.zeros(2, np.float32), np.zeros(2)
     pattern, spans = np.zeros((2, 2), np.int64), np.zeros((1, 1, 3, 2), np.int64)
     light, passing = np.zeros((3, 2, 2), np.float32), np.ones((2, 2), np.float32)
     split, taps = np.zeros((2, 4, 9, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
@@ -524,16 +522,18 @@ def warm_layers() -> Iterator[str]:
     _layer_kernels.pass_parts(light[0], light[0], light[2], parts, light[1], 0, 2, 0, 2)
     _layer_kernels.gather_parts(parts, weights, passing, light[1], 0, 2, 0, 2, 1e-5)
     _layer_kernels.any_above(passing, 0, 2, 0, 2, 1e-4)
-    _kernels.under_color(image, at, part, at, part, 0, 0, light, passing)
+    _kernels.under_color(points, at, part, at, part, 0, 0, points.copy())
+    _kernels.open_rows(points, 0, 2, 0.5)
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]
-    _kernels.add_lamps(*lamp, part, part, light, passing, 1.0)
+    _kernels.add_lamps(*lamp, part, part, points, 1.0)
     _kernels.stamp_mosaic(taps[0], 0, 0, 0, 0, 2, light[0], passing)
     table = np.ones((2, 3, 4), np.float32)
     _kernels.expose_mosaic(
         light[0], part, part, part, np.zeros(4, np.float32), table, 1.0, pattern, 0
     )
-    _kernels.expose_color(light, part, part, table, 1.0, 0, light.copy())
+    few = points[:2, :2].copy()
+    _kernels.expose_color(few, part, part, table, 1.0, light, at64, at64, 1.0, 0, light)
     yield "optics: lamps"
     warm_motion()
     yield "optics: motion"

@@ -227,6 +227,20 @@ def blur_iris(
 
 
 @_jit
+def sharp(source: FloatArray, row: int, column: int, out: FloatArray) -> None:
+    """As `blur_iris` without blur."""
+    below, beyond = source.shape[1] - 1, source.shape[2] - 1
+    for i in range(out.shape[0]):
+        kept = min(max(row + i, 0), below)
+        p0, p1, p2, p3 = source[0, kept], source[1, kept], source[2, kept], source[3, kept]
+        line = out[i].reshape(-1)
+        for j in range(out.shape[1]):
+            k = min(max(column + j, 0), beyond)
+            at = 4 * j
+            line[at], line[at + 1], line[at + 2], line[at + 3] = p0[k], p1[k], p2[k], p3[k]
+
+
+@_jit
 def blur_line(source: FloatArray, taps: FloatArray, out: FloatArray) -> None:
     """Convolve along both axes; ``source`` is larger than ``out`` by half the taps on each side.
 

@@ -145,24 +145,22 @@ class QuickView:
         span = row - margin, column - margin, height + 2 * margin, width + 2 * margin
         if source.empty(level, *span):
             return False
+        image = np.empty((height + 2 * spread, width + 2 * spread, 4), np.float32)
+        # from the raster itself: to copy what is needed of it first would take a third as long
+        raster = source.whole(level, *span[:2])
         if not disc:
-            image = np.ascontiguousarray(np.moveaxis(source.fetch(level, *span), 0, -1))
+            _kernels.sharp(*raster, image)
         else:
-            wide = np.empty((height + 2 * spread, width + 2 * spread, 4), np.float32)
             if spread:
                 radii = np.pad(radii, spread, mode="edge")
-            parts = max(round(wide.shape[1] * step / (_BLOCK * self.step)), 1)
+            parts = max(round(image.shape[1] * step / (_BLOCK * self.step)), 1)
             apart = float(tx[j1 - 1] - tx[j0]) / parts
             spans = np.empty((parts, _SPAN_ROWS, 2), np.float32)
             _kernels.spans_of(
                 self._rims.table, self._rims.reach, float(tx[j0]) + 0.5 * apart,
                 0.5 * float(ty[i0] + ty[i1 - 1]), apart, spans,
             )  # fmt: skip
-            # from the raster itself: to copy what is needed of it first would take a third as long
-            _kernels.blur_iris(
-                *source.whole(level, *span[:2]), radii.astype(np.float32), spans, disc, wide
-            )
-            image = wide
+            _kernels.blur_iris(*raster, radii.astype(np.float32), spans, disc, image)
         if taps is not None:
             out = np.empty((height, width, 4), np.float32)
             _kernels.blur_line(image, taps, out)

@@ -498,6 +498,7 @@ def warm_layers() -> Iterator[str]:
         np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], np.ones(1), np.ones((1, 3))
     )
     _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, points[:3, :3].copy())
+    _kernels.sharp(four, 0, 0, points[:3, :3].copy())
     yield "optics: defocus"
     _kernels.blur_line(points, np.ones(7, np.float32), points[:3, :3].copy())
     yield "optics: diffraction"

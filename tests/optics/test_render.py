@@ -248,6 +248,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
             "convolve_under_mosaic", "convolve_planes",
             "under_mosaic", "under_color", "add_lamps", "stamp_mosaic", "gather_parts",
             "expose_mosaic", "expose_color", "open_rows", "unlit", "lattice_of", "sharp",
+            "add_overlap",
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",

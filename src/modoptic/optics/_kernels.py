@@ -806,6 +806,34 @@ def open_rows(light: FloatArray, first: int, end: int, least: float) -> tuple[in
 
 
 @_jit
+def add_overlap(
+    d: DoubleArray, right: float, up: float, one: DoubleArray, two: DoubleArray, weight: float,
+    out: DoubleArray,
+) -> None:  # fmt: skip
+    """Add ``weight`` times the area common to two circles of radii ``one`` and ``two`` (n,).
+
+    Their centres are ``d`` (n, k) apart, and farther by so much to the right and up.
+    """
+    for n in range(d.shape[0]):
+        small, large = min(one[n], two[n]), max(one[n], two[n])
+        for k in range(d.shape[1]):
+            far = math.hypot(d[n, k] + right, up)
+            if far <= large - small:
+                area = math.pi * small * small
+            elif far >= large + small:
+                area = 0.0
+            else:
+                a = (far * far + small * small - large * large) / (2.0 * far * small)
+                b = (far * far + large * large - small * small) / (2.0 * far * large)
+                area = small * small * math.acos(min(max(a, -1.0), 1.0))
+                area += large * large * math.acos(min(max(b, -1.0), 1.0))
+                kite = (small + large - far) * (far + small - large)
+                kite *= (far - small + large) * (far + small + large)
+                area -= 0.5 * math.sqrt(max(kite, 0.0))
+            out[n, k] += weight * area
+
+
+@_jit
 def add_lamps(
     x: FloatArray,
     y: FloatArray,

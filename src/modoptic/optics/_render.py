@@ -537,6 +537,8 @@ def warm_layers() -> Iterator[str]:
     _kernels.unlit(points)
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]
+    d = np.ones((2, 2))
+    _kernels.add_overlap(d, 0.0, 0.0, at64, at64, 1.0, d.copy())
     _kernels.add_lamps(*lamp, part, part, points, 1.0)
     _kernels.stamp_mosaic(taps[0], 0, 0, 0, 0, 2, light[0], passing)
     table = np.ones((2, 3, 4), np.float32)

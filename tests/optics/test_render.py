@@ -246,7 +246,7 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         *(getattr(_kernels, name) for name in (
             "spans_of", "reaches_of", "blur_iris", "blur_line", "share_outside", "cut", "slide",
             "slide_sharp", "under_color", "open_rows", "add_lamps", "stamp_mosaic", "expose_mosaic",
-            "expose_color",
+            "expose_color", "unlit", "lattice_of", "sharp", "add_overlap",
         )),
         *(getattr(_layer_kernels, name) for name in (
             "tap_spans", "wanted_points", "convolve_planes", "under_mosaic", "split_columns",

@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 
 _EVEN_UM = 100.0
 """Over so much, shading is nearly linear."""
-_VEIL_APART = 0.3
+_VEIL_APART = 0.6
 """Of the distance of its points, over so much a veil is nearly linear."""
 
 
@@ -40,33 +40,37 @@ def _cubic(t: Any) -> tuple[Any, Any, Any, Any]:
 
 
 @_jit
-def spans_of(rims: FloatArray, turns: FloatArray, parts: FloatArray, out: FloatArray) -> None:
-    """Where rows cut a blur disc, for several places of the picture.
+def spans_of(
+    rims: FloatArray, reach: float, x: float, y: float, apart: float, out: FloatArray
+) -> None:
+    """Where rows cut a blur disc, at places (x, y) of a row of the picture and on, ``apart``.
 
-    ``rims`` (m, k, 2) are convex outlines (across, along) from m distances from the axis, ``parts``
-    (n,) which of them each place takes, with a fraction between two, ``turns`` (n, 2) the unit
-    vector outward there. ``out`` (n, rows, 2): left and right at even v from -1.1 to 1.1; left is
-    more than right where the row passes it by.
+    ``rims`` (m, k, 2) are convex outlines (across, outward) at even distances from the axis up to
+    ``reach``. ``out`` (n, rows, 2): left and right at even v from -1.1 to 1.1; left is more than
+    right where the row passes it by.
     """
     points = rims.shape[1]
     rows = out.shape[1]
     u, v = np.empty(points, np.float32), np.empty(points, np.float32)
+    last = rims.shape[0] - 1
     for n in range(out.shape[0]):
-        m = min(int(parts[n]), rims.shape[0] - 2)
-        t = parts[n] - m
+        far = math.hypot(x + n * apart, y)
+        c, s = ((x + n * apart) / far, y / far) if far > 1e-9 else (0.0, 1.0)
+        at = min(far / reach * last, last)
+        m = min(int(at), last - 1)
+        t = at - m
         for k in range(points):
             a = rims[m, k, 0] + t * (rims[m + 1, k, 0] - rims[m, k, 0])
             b = rims[m, k, 1] + t * (rims[m + 1, k, 1] - rims[m, k, 1])
-            u[k] = -a * turns[n, 1] + b * turns[n, 0]
-            v[k] = a * turns[n, 0] + b * turns[n, 1]
+            u[k], v[k] = -a * s + b * c, a * c + b * s
         for i in range(rows):
-            at = np.float32(-1.1 + 2.2 * i / (rows - 1))
+            at = -1.1 + 2.2 * i / (rows - 1)
             left, right = np.float32(9.0), np.float32(-9.0)
             for k in range(points):
                 j = k + 1 if k + 1 < points else 0
                 if (v[k] <= at) != (v[j] <= at):
-                    x = u[k] + (at - v[k]) / (v[j] - v[k]) * (u[j] - u[k])
-                    left, right = min(left, x), max(right, x)
+                    cut = u[k] + (at - v[k]) / (v[j] - v[k]) * (u[j] - u[k])
+                    left, right = min(left, cut), max(right, cut)
             out[n, i, 0], out[n, i, 1] = left, right
 
 
@@ -76,8 +80,9 @@ def reaches_of(
 ) -> None:
     """How far blur discs reach from x on in even azimuths, (n, azimuths).
 
-    ``rims``, ``turns`` and ``parts`` as of `spans_of`; ``side`` (n,) is -1 beyond the focus, else
-    1. Azimuths of an outline run one way round.
+    ``rims`` as of `spans_of`, ``parts`` (n,) which of them each place takes, with a fraction
+    between two, ``turns`` (n, 2) the unit vector outward there; ``side`` (n,) is -1 beyond the
+    focus, else 1. Azimuths of an outline run one way round.
     """
     points, azimuths = rims.shape[1], out.shape[1]
     azimuth, reach = np.empty(points), np.empty(points)
@@ -99,6 +104,27 @@ def reaches_of(
             for i in range(first, math.floor(azimuth[here] + wide) + 1):
                 part = (i - azimuth[here]) / wide if wide > 0.0 else 0.0
                 out[n, i % azimuths] = reach[here] + part * (reach[there] - reach[here])
+
+
+@_jit
+def lattice_of(
+    places: DoubleArray, origin: float, step: float
+) -> tuple[int, int, IntArray, FloatArray]:
+    """Where rising places lie among even points ``step`` apart from ``origin`` on.
+
+    The first of the points, how many are needed, and for each place the point before it, counted
+    from the first one, and how far beyond that it lies.
+    """
+    at = np.empty(places.size, np.int64)
+    part = np.empty(places.size, np.float32)
+    per = 1.0 / step
+    first = math.floor((places[0] - origin) * per + 5e-6)
+    for i in range(places.size):
+        # what lies on a point but for rounding is taken as on it
+        x = (places[i] - origin) * per + 5e-6
+        k = math.floor(x)
+        at[i], part[i] = k - first, max(x - k - 1e-5, 0.0)
+    return first, at[places.size - 1] + 2, at, part
 
 
 @_jit
@@ -198,6 +224,20 @@ def blur_iris(
                 ar, br, al, bl = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
                 for j in range(4 * wide):
                     target[j] += ar * right0[j] + br * right1[j] - al * left0[j] - bl * left1[j]
+
+
+@_jit
+def sharp(source: FloatArray, row: int, column: int, out: FloatArray) -> None:
+    """As `blur_iris` without blur."""
+    below, beyond = source.shape[1] - 1, source.shape[2] - 1
+    for i in range(out.shape[0]):
+        kept = min(max(row + i, 0), below)
+        p0, p1, p2, p3 = source[0, kept], source[1, kept], source[2, kept], source[3, kept]
+        line = out[i].reshape(-1)
+        for j in range(out.shape[1]):
+            k = min(max(column + j, 0), beyond)
+            at = 4 * j
+            line[at], line[at + 1], line[at + 2], line[at + 3] = p0[k], p1[k], p2[k], p3[k]
 
 
 @_jit
@@ -457,6 +497,15 @@ def under_color(
 
 
 @_jit
+def unlit(light: FloatArray) -> None:
+    """Make ``light`` of `under_color` what is before all layers: nothing, and all passes."""
+    flat = light.reshape(-1)
+    for k in range(0, flat.size, 4):
+        flat[k] = flat[k + 1] = flat[k + 2] = np.float32(0.0)
+        flat[k + 3] = np.float32(1.0)
+
+
+@_jit
 def open_rows(light: FloatArray, first: int, end: int, least: float) -> tuple[int, int]:
     """From ``first`` on and up to ``end``, those rows of `under_color`'s where light still passes.
 
@@ -478,6 +527,34 @@ def open_rows(light: FloatArray, first: int, end: int, least: float) -> tuple[in
             break
         end -= 1
     return first, end
+
+
+@_jit
+def add_overlap(
+    d: DoubleArray, right: float, up: float, one: DoubleArray, two: DoubleArray, weight: float,
+    out: DoubleArray,
+) -> None:  # fmt: skip
+    """Add ``weight`` times the area common to two circles of radii ``one`` and ``two`` (n,).
+
+    Their centres are ``d`` (n, k) apart, and farther by so much to the right and up.
+    """
+    for n in range(d.shape[0]):
+        small, large = min(one[n], two[n]), max(one[n], two[n])
+        for k in range(d.shape[1]):
+            far = math.hypot(d[n, k] + right, up)
+            if far <= large - small:
+                area = math.pi * small * small
+            elif far >= large + small:
+                area = 0.0
+            else:
+                a = (far * far + small * small - large * large) / (2.0 * far * small)
+                b = (far * far + large * large - small * small) / (2.0 * far * large)
+                area = small * small * math.acos(min(max(a, -1.0), 1.0))
+                area += large * large * math.acos(min(max(b, -1.0), 1.0))
+                kite = (small + large - far) * (far + small - large)
+                kite *= (far - small + large) * (far + small + large)
+                area -= 0.5 * math.sqrt(max(kite, 0.0))
+            out[n, k] += weight * area
 
 
 @_jit
@@ -507,11 +584,16 @@ def add_lamps(
         j0 = np.searchsorted(tx, x[n] - far - step)
         j1 = np.searchsorted(tx, x[n] + far + step)
         scale = last / reach[n]
+        beyond = (far + step) * (far + step)
         parts = min(max(int(36.0 * step / reach[n]), 2), 16)
         for i in range(i0, i1):
             dy = ty[i] - y[n]
             for j in range(j0, j1):
+                if light[i, j, 3] == np.float32(0.0):
+                    continue
                 dx = tx[j] - x[n]
+                if dx * dx + dy * dy > beyond:
+                    continue
                 turn = math.atan2(dy, dx) / (2.0 * math.pi)
                 turn = (turn - math.floor(turn)) * around
                 at = int(turn) % around
@@ -723,6 +805,7 @@ def expose_color(
         )  # fmt: skip
     values = np.empty((9, columns), np.float32)
     ramps = np.empty((9, apart * (columns - 1)), np.float32)
+    r, g, b = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for i in range(height):
         band = i // apart
         t = np.float32(i - apart * band) / np.float32(apart)
@@ -731,17 +814,18 @@ def expose_color(
             for n in range(columns):
                 into[n] = one[n] + t * (two[n] - one[n])
         _ramps(values, apart, ramps)
-        # one plane at a time: loops over few arrays are vectorised
         line = light[i].reshape(-1)
+        for j in range(width):
+            r[j], g[j], b[j] = line[4 * j], line[4 * j + 1], line[4 * j + 2]
+        # one plane at a time: loops over few arrays are vectorised
         own, more, target = ramps[0], ramps[6], out[0, first + i]
         given, also = ramps[4], ramps[5]
         for j in range(width):
-            target[j] = line[4 * j] * own[j] + line[4 * j + 1] * given[j] + more[j]
+            target[j] = r[j] * own[j] + g[j] * given[j] + more[j]
         own, more, target = ramps[2], ramps[8], out[2, first + i]
         for j in range(width):
-            target[j] = line[4 * j + 2] * own[j] + line[4 * j + 1] * given[j] + more[j]
+            target[j] = b[j] * own[j] + g[j] * given[j] + more[j]
         own, more, target = ramps[1], ramps[7], out[1, first + i]
         given = ramps[3]
         for j in range(width):
-            from_red, from_blue = line[4 * j] * given[j], line[4 * j + 2] * also[j]
-            target[j] = line[4 * j + 1] * own[j] + half * (from_red + from_blue) + more[j]
+            target[j] = g[j] * own[j] + half * (r[j] * given[j] + b[j] * also[j]) + more[j]

@@ -60,17 +60,6 @@ class LampImages:
     """(n, azimuths): how far the blur disc reaches from x on, of the round one's radius."""
 
 
-def _overlap(d: DoubleArray, r: DoubleArray, s: DoubleArray) -> DoubleArray:
-    """Area common to two circles of radii r and s whose centres are d apart."""
-    small, large = np.minimum(r, s), np.maximum(r, s)
-    d = np.clip(d, large - small + 1e-12, None)
-    safe = np.clip(d, None, small + large)
-    a = np.arccos(np.clip((safe**2 + r**2 - s**2) / (2 * safe * r), -1, 1))
-    b = np.arccos(np.clip((safe**2 + s**2 - r**2) / (2 * safe * s), -1, 1))
-    kite = (-safe + r + s) * (safe + r - s) * (safe - r + s) * (safe + r + s)
-    return r**2 * a + s**2 * b - 0.5 * np.sqrt(np.clip(kite, 0, None))
-
-
 def image_lamps(bulbs: Bulbs, pupil: Pupil, rims: Rims) -> LampImages:
     """Each lamp's disc spread over its blur disc (the exact overlap) and by diffraction.
 
@@ -90,9 +79,9 @@ def image_lamps(bulbs: Bulbs, pupil: Pupil, rims: Rims) -> LampImages:
         for y, wy in zip(*points, strict=True):
             if y < 0.0:
                 continue  # the same as on the other side of the axis
-            far = np.hypot(d + x * sigma * math.sqrt(2.0), y * sigma * math.sqrt(2.0))
             sides = 2.0 if y > 0.0 else 1.0
-            profile += sides * wx * wy / math.pi * _overlap(far, radius[:, None], blur[:, None])
+            off = sigma * math.sqrt(2.0) * x, sigma * math.sqrt(2.0) * y
+            _kernels.add_overlap(d, *off, radius, blur, sides * wx * wy / math.pi, profile)
     spacing = reach / (count - 1)
     # the integral of a piecewise linear profile over the plane
     a, b, r = profile[:, :-1], profile[:, 1:], d[:, :-1]

@@ -114,9 +114,6 @@ class Pupil(ABC):
 
     state: LensState
     thin: ThinLens = field(init=False)
-    warp: DoubleArray = field(init=False)
-    """(4,): a scale, by which places are multiplied first, then k1 to k3 of the radial distortion,
-    see `modoptic.scenes.Layer.sample`: where the middle of the light of a point in focus lies."""
     blades: int = 0
     """Of the iris; 0 is round."""
 
@@ -127,7 +124,13 @@ class Pupil(ABC):
         object.__setattr__(self, "_grids", OrderedDict())
         object.__setattr__(self, "_rays", {})
         object.__setattr__(self, "_lock", threading.Lock())
-        object.__setattr__(self, "warp", self.warp_of(self.thin.inverse_focus))
+
+    @functools.cached_property
+    def warp(self) -> DoubleArray:
+        """(4,): a scale, by which places are multiplied first, then k1 to k3 of the radial
+        distortion, see `modoptic.scenes.Layer.sample`: where the middle of the light of a point in
+        focus lies."""
+        return self.warp_of(self.thin.inverse_focus)
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -17,10 +17,11 @@ from modoptic.optics._sources import Cached, moved_out
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+_Places = tuple[int, int, npt.NDArray[np.int64], FloatArray]
 
 _OPAQUE = 1e-3
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL = 5.0
+_DETAIL = 4.0
 """A layer is taken at the coarsest points of which so many fit into its blur disc."""
 _BLOCK = 128
 """Points of the preview across which the blur disc has one shape."""
@@ -47,16 +48,16 @@ class QuickView:
     """One lens setting and one preview size: renders strips of it, from several threads."""
 
     def __init__(
-        self, pupil: Pupil, rims: Rims, sources: Sequence[Cached | LampImages],
+        self, pupil: Pupil, rims: Rims, sources: Sequence[Cached | Callable[[], LampImages]],
         tx: DoubleArray, ty: DoubleArray,
     ) -> None:  # fmt: skip
         self.thin, self.tx, self.ty = pupil.thin, tx, ty
         lens_m = pupil.thin.image_distance_m
         self.sources = [
-            source if isinstance(source, LampImages) else _Placed(
+            _Placed(
                 source, *source.layer.inverse_depth(lens_m),
                 moved_out(source.layer.bounds(lens_m)),
-            )
+            ) if isinstance(source, Cached) else source
             for source in sources
         ]  # fmt: skip
         self.step = float(tx[1] - tx[0])
@@ -80,28 +81,22 @@ class QuickView:
         Beside its three channels there is the share of light that passes all layers.
         """
         tx, ty = self.tx, self.ty[first:end]
-        light = np.zeros((len(ty), len(tx), 4), np.float32)
-        light[..., 3] = 1.0
+        light = np.empty((len(ty), len(tx), 4), np.float32)
+        _kernels.unlit(light)
         rows = 0, len(ty)
-        for source in reversed(self.sources):
-            if isinstance(source, LampImages):
+        for behind in range(len(self.sources) - 1, -1, -1):
+            source = self.sources[behind]
+            if not isinstance(source, _Placed):
+                lamps = source()
                 _kernels.add_lamps(
-                    source.x, source.y, source.reach, source.profile, source.channels, source.rims,
+                    lamps.x, lamps.y, lamps.reach, lamps.profile, lamps.channels, lamps.rims,
                     tx.astype(np.float32), ty.astype(np.float32), light, self.step,
                 )  # fmt: skip
-            elif self._under(source, ty[slice(*rows)], light[slice(*rows)]):
+            elif self._under(source, ty[slice(*rows)], light[slice(*rows)]) and behind:
                 rows = cast(tuple[int, int], _kernels.open_rows(light, *rows, _OPAQUE))
                 if rows[0] == rows[1]:
                     break
         return light
-
-    def _spans(self, tx: DoubleArray, ty: float) -> FloatArray:
-        """Shapes of the blur disc at places of a row, for `_kernels.blur_iris`."""
-        place = np.stack([tx, np.broadcast_to(ty, tx.shape)], axis=1)
-        turns, parts = self._rims.at(place)
-        spans = np.empty((tx.size, _SPAN_ROWS, 2), np.float32)
-        _kernels.spans_of(self._rims.table, turns, parts, spans)
-        return spans
 
     def _under(self, placed: _Placed, ty: DoubleArray, light: FloatArray) -> bool:
         """Lay one layer under rows of a strip; True if it may hide all behind it in some."""
@@ -134,41 +129,42 @@ class QuickView:
         if j0 >= j1 or i0 >= i1:
             return False
         # which points of the layer's lattice are needed
-        x = np.round(((tx[j0:j1] - right_by) / scale - x0) / step, 5)
-        y = np.round(((ty[i0:i1] - down_by) / scale - y0) / step, 5)
-        jx, iy = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-        width, height = int(jx[-1] - jx[0]) + 2, int(iy[-1] - iy[0]) + 2
-        row_t = (y0 + (iy[0] + np.arange(height)) * step) * scale + down_by
-        radii = 0.5 * thin.iris_m * (a + b * row_t - thin.inverse_focus) / (step * scale)
+        own = step * scale
+        column, width, jx, x_part = cast(_Places, _kernels.lattice_of(
+            tx[j0:j1], x0 * scale + right_by, own
+        ))  # fmt: skip
+        row, height, iy, y_part = cast(_Places, _kernels.lattice_of(
+            ty[i0:i1], y0 * scale + down_by, own
+        ))  # fmt: skip
+        row_t = (y0 + (row + np.arange(height)) * step) * scale + down_by
+        radii = 0.5 * thin.iris_m * (a + b * row_t - thin.inverse_focus) / own
         largest = float(np.abs(radii).max())
         disc = math.ceil(1.1 * largest) + 2 if largest > 0.3 else 0
 
         margin = disc + spread
-        span = int(iy[0]) - margin, int(jx[0]) - margin, height + 2 * margin, width + 2 * margin
+        span = row - margin, column - margin, height + 2 * margin, width + 2 * margin
         if source.empty(level, *span):
             return False
+        image = np.empty((height + 2 * spread, width + 2 * spread, 4), np.float32)
+        # from the raster itself: to copy what is needed of it first would take a third as long
+        raster = source.whole(level, *span[:2])
         if not disc:
-            image = np.ascontiguousarray(np.moveaxis(source.fetch(level, *span), 0, -1))
+            _kernels.sharp(*raster, image)
         else:
-            wide = np.empty((height + 2 * spread, width + 2 * spread, 4), np.float32)
             if spread:
                 radii = np.pad(radii, spread, mode="edge")
-            parts = max(round(wide.shape[1] * step / (_BLOCK * self.step)), 1)
-            at = (np.arange(parts) + 0.5) / parts
-            row = 0.5 * float(ty[i0] + ty[i1 - 1])
-            spans = self._spans(tx[j0] + at * (tx[j1 - 1] - tx[j0]), row)
-            # from the raster itself: to copy what is needed of it first would take a third as long
-            _kernels.blur_iris(
-                *source.whole(level, *span[:2]), radii.astype(np.float32), spans, disc, wide
-            )
-            image = wide
+            parts = max(round(image.shape[1] * step / (_BLOCK * self.step)), 1)
+            apart = float(tx[j1 - 1] - tx[j0]) / parts
+            spans = np.empty((parts, _SPAN_ROWS, 2), np.float32)
+            _kernels.spans_of(
+                self._rims.table, self._rims.reach, float(tx[j0]) + 0.5 * apart,
+                0.5 * float(ty[i0] + ty[i1 - 1]), apart, spans,
+            )  # fmt: skip
+            _kernels.blur_iris(*raster, radii.astype(np.float32), spans, disc, image)
         if taps is not None:
             out = np.empty((height, width, 4), np.float32)
             _kernels.blur_line(image, taps, out)
             image = out
 
-        _kernels.under_color(
-            image, iy - iy[0], (y - iy).astype(np.float32), jx - jx[0], (x - jx).astype(np.float32),
-            int(i0), int(j0), light,
-        )  # fmt: skip
+        _kernels.under_color(image, iy, y_part, jx, x_part, int(i0), int(j0), light)
         return bool(j1 - j0 == len(tx))

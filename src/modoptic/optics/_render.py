@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
 from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
-from modoptic.optics._glare import NO_VEIL, Glare, VeilingGlare, warm_glare
+from modoptic.optics._glare import NO_VEIL, Glare, Veil, VeilingGlare, warm_glare
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._motion import warm_motion
@@ -49,8 +49,9 @@ from modoptic.optics._turning import Turning
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+_Made = TypeVar("_Made")
 
-_PREVIEW_STRIPS = 6
+_PREVIEW_STRIPS = 8
 _MIDDLE_M = 1.0
 """Distance of focus for which layers are kept as rasters."""
 _RIM_STEPS, _RIMS_KEPT = 8.0, 64
@@ -334,11 +335,11 @@ class LightRenderer:
         lens_m = pupil.thin.image_distance_m
         rims = self._rims_of(pupil, reach_um(x_um, y_um) * 1e-6 / lens_m)
         cached = self._cached(pupil, width, height, extent_um)
-        sources: list[Cached | LampImages] = []
+        sources: list[Cached | Callable[[], LampImages]] = []
         for number, layer, gone_m in shown or [Shown(n) for n in range(len(cached))]:
             part = cached[number]
             if isinstance(part, Bulbs):
-                sources.append(image_lamps(part, pupil, rims))
+                sources.append(_once(functools.partial(image_lamps, part, pupil, rims)))
             elif layer is None:
                 sources.append(part.at(lens_m))
             else:
@@ -346,19 +347,24 @@ class LightRenderer:
         per_um = 1e-6 / lens_m
         view = QuickView(pupil, rims, sources, x_um * per_um, y_um * per_um)
         reach = reach_um(x_um, y_um)
-        shading = Shading(pupil, reach, self._cones, quick=True, together=together)
         x32, y32 = x_um.astype(np.float32), y_um.astype(np.float32)
         top, bottom = rows or (0, height)
         out = np.empty((3, bottom - top, width), np.float32)
-        table = shading.table * np.float32(1e-12)
-        veil = self._glare.shown(pupil) if self._glare else NO_VEIL.seen_from(lens_m)
-        veil_x, veil_y = veil.points(x_um), veil.points(y_um)
+
+        def last() -> tuple[FloatArray, float, Veil]:
+            shading = Shading(pupil, reach, self._cones, quick=True, together=together)
+            veil = self._glare.shown(pupil) if self._glare else NO_VEIL.seen_from(lens_m)
+            return shading.table * np.float32(1e-12), shading.per_um2, veil
+
+        lit = _once(last)
 
         def work(first: int, end: int) -> None:
             first, end = first + top, end + top
+            strip = view.strip(first, end)
+            table, per_um2, veil = lit()
             _kernels.expose_color(
-                view.strip(first, end), x32, y32[first:end], table, shading.per_um2, veil.values,
-                veil_x, veil_y[first:end], veil.kept, first - top, out,
+                strip, x32, y32[first:end], table, per_um2, veil.values, veil.points(x_um),
+                veil.points(y_um[first:end]), veil.kept, first - top, out,
             )  # fmt: skip
 
         # strips: what a tile costs besides its pixels is Python's, which threads cannot share;
@@ -437,6 +443,20 @@ class LightRenderer:
             return self._previews[key]
 
 
+def _once(make: Callable[[], _Made]) -> Callable[[], _Made]:
+    """What gives the same to every thread; the first that asks makes it, while others go on."""
+    lock = threading.Lock()
+    made: list[_Made] = []
+
+    def get() -> _Made:
+        with lock:
+            if not made:
+                made.append(make())
+        return made[0]
+
+    return get
+
+
 def _centered(size: tuple[int, int], extent_um: tuple[float, float], lens_m: float) -> Lattice:
     step = extent_um[0] / size[0] * 1e-6 / lens_m
     return Lattice(-(size[0] - 1) / 2 * step, -(size[1] - 1) / 2 * step, step)
@@ -473,11 +493,13 @@ def warm_layers() -> Iterator[str]:
     image, points = np.ones((4, 3, 3), np.float32), np.ones((9, 9, 4), np.float32)
     spans = np.zeros((1, 5, 2), np.float32)
     pairs = np.ones((2, 2), np.float32)
-    _kernels.spans_of(np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], spans)
+    _kernels.spans_of(np.ones((2, 4, 2), np.float32), 1.0, 0.0, 0.0, 1.0, spans)
+    _kernels.lattice_of(np.arange(2.0), 0.0, 1.0)
     _kernels.reaches_of(
         np.ones((2, 4, 2), np.float32), pairs[:1], pairs[0, :1], np.ones(1), np.ones((1, 3))
     )
     _kernels.blur_iris(four, 0, 0, np.ones(3, np.float32), spans, 3, points[:3, :3].copy())
+    _kernels.sharp(four, 0, 0, points[:3, :3].copy())
     yield "optics: defocus"
     _kernels.blur_line(points, np.ones(7, np.float32), points[:3, :3].copy())
     yield "optics: diffraction"
@@ -524,8 +546,11 @@ def warm_layers() -> Iterator[str]:
     _layer_kernels.any_above(passing, 0, 2, 0, 2, 1e-4)
     _kernels.under_color(points, at, part, at, part, 0, 0, points.copy())
     _kernels.open_rows(points, 0, 2, 0.5)
+    _kernels.unlit(points)
     yield "optics: occlusion"
     lamp = part, part, part + 1, image[0], image[0], image[0]
+    d = np.ones((2, 2))
+    _kernels.add_overlap(d, 0.0, 0.0, at64, at64, 1.0, d.copy())
     _kernels.add_lamps(*lamp, part, part, points, 1.0)
     _kernels.stamp_mosaic(taps[0], 0, 0, 0, 0, 2, light[0], passing)
     table = np.ones((2, 3, 4), np.float32)

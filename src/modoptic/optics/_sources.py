@@ -336,13 +336,12 @@ class Cached:
     def empty(self, level: int, i: int, j: int, height: int, width: int) -> bool:
         """Whether nothing is there, as the coarsest copy knows."""
         size = 1 << (self.max_level - level)
-        i0, j0 = (i - (self._i >> level)) // size, (j - (self._j >> level)) // size
         cover = self._mips[-1][3]
+        i0, j0 = (i - (self._i >> level)) // size, (j - (self._j >> level)) // size
         i1, j1 = i0 + height // size + 2, j0 + width // size + 2
-        rows, columns = np.clip((i0, i1), 0, cover.shape[0]), np.clip((j0, j1), 0, cover.shape[1])
         # where the asked part lies beyond an edge, the last row or column stands for it
-        i0, j0 = min(int(rows[0]), cover.shape[0] - 1), min(int(columns[0]), cover.shape[1] - 1)
-        return not cover[i0 : max(int(rows[1]), i0 + 1), j0 : max(int(columns[1]), j0 + 1)].any()
+        i0, j0 = (min(max(k, 0), n - 1) for k, n in zip((i0, j0), cover.shape, strict=True))
+        return not cover[i0 : max(i1, i0 + 1), j0 : max(j1, j0 + 1)].any()
 
     def whole(self, level: int, i: int, j: int) -> tuple[FloatArray, int, int]:
         """The raster of a level as it was made, and where the level's point (i, j) lies in it."""

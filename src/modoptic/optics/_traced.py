@@ -279,15 +279,19 @@ class TracedPupil(Pupil):
     def chief(self, radius_um: float) -> float:
         return self.shape(radius_um).bend[2]
 
+    @functools.cached_property
+    def _tables(self) -> list[DoubleArray]:
+        """What makes a shape, over the heights, where the focus lies."""
+        tables = self._lens.tables
+        every = tables.iris, tables.outline, tables.middle, tables.chief, tables.opd_um
+        return [_between(table, self._nearness) for table in every]
+
     def _shape(self, radius_um: float) -> PupilShape:
         lens, tables = self._lens, self._lens.tables
-        z, height = self._nearness, self._height_mm(radius_um)
+        height = self._height_mm(radius_um)
         at = float(np.interp(height, tables.heights_mm, np.arange(tables.heights_mm.size)))
-        iris, outline, middle, chief = (
-            _between(_between(table, z), at)
-            for table in (tables.iris, tables.outline, tables.middle, tables.chief)
-        )
-        opd = _between(_between(tables.opd_um, z), at) * (lens.wavefront * lens.scale)
+        iris, outline, middle, chief, opd = (_between(table, at) for table in self._tables)
+        opd = opd * (lens.wavefront * lens.scale)
         bend = (0.0, 0.0, float(chief))
         box = _box(iris, self.radius, float(self.blades), outline, middle)
         return PupilShape(box, opd, iris, self.radius, outline, middle, bend, self.blades)

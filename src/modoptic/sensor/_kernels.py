@@ -100,15 +100,25 @@ def _mix(key: np.uint64, row: int, stream: int) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
+_COUNT = 0x9E3779B1
+_COUNTS = (np.arange(SEGMENT, dtype=np.uint64) * np.uint64(_COUNT)).astype(np.uint32)
+"""What `_counted` grows by along a segment: loaded, as a product takes as long as half a hash."""
+
+
 @_jit
-def _hash(count: np.uint32, low: np.uint32, high: np.uint32) -> np.uint32:
-    """32 random bits of a counter and a key of 64 bit.
+def _counted(x: int, low: np.uint32) -> np.uint32:
+    """The place x and half of a key, for `_hash`."""
+    return np.uint32(np.uint32(np.uint32(x) * np.uint32(_COUNT)) + low)
+
+
+@_jit
+def _hash(counted: np.uint32, high: np.uint32) -> np.uint32:
+    """32 random bits of what `_counted` gives and the other half of a key of 64 bit.
 
     The multipliers and shifts are Wellons' ``lowbias32`` (2018); half of the key enters before and
     half within, so that no two keys give shifted copies of one sequence.
     """
-    h = np.uint32(np.uint32(count * np.uint32(0x9E3779B1)) + low)
-    h = np.uint32(np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D))
+    h = np.uint32(np.uint32(counted ^ (counted >> np.uint32(16))) * np.uint32(0x7FEB352D))
     h = np.uint32(np.uint32(h ^ (h >> np.uint32(15))) + high)
     h = np.uint32(h * np.uint32(0x846CA68B))
     return np.uint32(h ^ (h >> np.uint32(16)))
@@ -126,10 +136,11 @@ def _normals(key: np.uint64, x: int, work: FloatArray, bits: Int32Array, z: Floa
     """
     low, high = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
     half = SEGMENT // 2
+    first, second = _counted(x, low), _counted(x + half, low)
     radius, turn, exponent, side = work[0], work[1], work[2], work[3]
     for i in range(half):
-        a = _hash(np.uint32(x + i), low, high)
-        b = _hash(np.uint32(x + half + i), low, high)
+        a = _hash(np.uint32(first + _COUNTS[i]), high)
+        b = _hash(np.uint32(second + _COUNTS[i]), high)
         radius[i] = np.float32(np.int32(a >> np.uint32(8))) + np.float32(1)  # 1 .. 2^24
         # an angle within half a turn, and which half
         turn[i] = np.float32(np.int32(b)) * np.float32(2.0**-31)
@@ -170,12 +181,13 @@ def _poisson(key: np.uint64, x: int, mean: FloatArray, work: FloatArray, count: 
     in double.
     """
     low, high = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
+    first = _counted(x, low)
     zero, one, exact = np.float32(0), np.float32(1), np.float32(EXACT_BELOW_E)
     uniform, term, total, dark = work[0], work[1], work[2], work[3]
     last = np.float32(1.0 - 2.0**-14)
     largest, late = np.int32(0), np.int32(0)
     for i in range(SEGMENT):
-        h = _hash(np.uint32(x + i), low, high)
+        h = _hash(np.uint32(first + _COUNTS[i]), high)
         u = np.float32(np.int32(h >> np.uint32(8))) * np.float32(2.0**-24)
         m = mean[i] if mean[i] < exact else zero
         uniform[i], dark[i] = u, m
@@ -219,7 +231,7 @@ def _poisson(key: np.uint64, x: int, mean: FloatArray, work: FloatArray, count: 
     if late > 0:
         for i in range(SEGMENT):
             if uniform[i] >= last and dark[i] > zero:
-                h = _hash(np.uint32(x + i), low, high)
+                h = _hash(np.uint32(first + _COUNTS[i]), high)
                 u = (np.float64(h) + 0.5) * 2.0**-32
                 p = math.exp(-np.float64(dark[i]))
                 below, n = p, 0

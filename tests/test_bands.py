@@ -1,7 +1,9 @@
 """Bands cover every row once, in order of report, and errors come out."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Generator
 
 import pytest
 from hypothesis import given
@@ -62,10 +64,10 @@ def test_a_short_job_does_not_wait_for_all_of_a_long_one() -> None:
     assert done_after[0] < 200
 
 
-def test_an_urgent_job_passes_one_that_holds_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODOPTIC_THREADS", "2")
-    let_go = threading.Event()
-    begun = threading.Semaphore(0)
+@contextlib.contextmanager
+def every_thread_held() -> Generator[threading.Thread]:
+    """A long job has all threads of the pool; the thread that runs it."""
+    let_go, begun = threading.Event(), threading.Semaphore(0)
 
     def slow(_first: int, _end: int) -> None:
         begun.release()
@@ -75,13 +77,19 @@ def test_an_urgent_job_passes_one_that_holds_every_thread(monkeypatch: pytest.Mo
     long.start()
     try:
         assert begun.acquire(timeout=20)
+        yield long
+    finally:
+        let_go.set()
+        long.join()
+
+
+def test_an_urgent_job_passes_one_that_holds_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODOPTIC_THREADS", "2")
+    with every_thread_held() as long:
         seen: list[int] = []
         run_bands(lambda first, end: seen.append(first), 8, 1, urgent=True)
         assert sorted(seen) == list(range(8))
         assert long.is_alive()
-    finally:
-        let_go.set()
-        long.join()
 
 
 def test_bands_of_others_wait_while_an_urgent_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,16 +131,7 @@ def test_all_that_is_done_urgently_passes_and_gives_way_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODOPTIC_THREADS", "2")
-    let_go, begun = threading.Event(), threading.Semaphore(0)
-
-    def slow(_first: int, _end: int) -> None:
-        begun.release()
-        let_go.wait(20)
-
-    long = threading.Thread(target=run_bands, args=(slow, 40, 1))
-    long.start()
-    try:
-        assert begun.acquire(timeout=20)
+    with every_thread_held() as long:
         seen: list[int] = []
 
         def work(first: int, _end: int) -> None:
@@ -146,6 +145,3 @@ def test_all_that_is_done_urgently_passes_and_gives_way_to_nobody(
         assert time.monotonic() - started < 3.0
         assert sorted(seen) == list(range(64))
         assert long.is_alive()
-    finally:
-        let_go.set()
-        long.join()

@@ -237,8 +237,10 @@ def test_while_the_ring_turns_glare_is_kept_and_hardly_differs() -> None:
     assert near.values is first.values
     assert far.values is not first.values
     found, wanted = (np.zeros((3, 40, 40), np.float32) for _ in range(2))
-    near.over_color(found, at, at)
-    glare.veil(pupils[1]).over_color(wanted, at, at)
+    for veil, planes in ((near, found), (glare.veil(pupils[1]), wanted)):
+        for color, plane in zip("RGB", planes, strict=True):
+            over = veil.of(SampleGrid(at, at, 1.0, 1.0, (2 * color, 2 * color)), np.float32(1.0))
+            over(plane, (0, 40), (0, 40), plane)
     assert wanted.min() > 0.0
     assert np.abs(found / wanted - 1.0).max() < 0.02
 

@@ -123,7 +123,7 @@ def _fetched(
             return np.ascontiguousarray(image[:, a : a + size[0], b : b + size[1]])
     if isinstance(of, Direct) and of.apart and level:
         # the four points of which each is the mean may be asked for next, for edges
-        four = of.fetch(level - 1, 2 * i, 2 * j, 2 * size[0], 2 * size[1], apart=False)
+        four = of.points(level - 1, 2 * i, 2 * j, 2 * size[0], 2 * size[1])
         seen[(*name[:2], level - 1, name[3])] = 2 * i, 2 * j, four
         image = means_of_four(four)
     else:
@@ -387,11 +387,12 @@ class ExactView:
         self.side_um = _CELL_COARSE_UM if self._coarse else _CELL_UM
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
-        self._closer, self._rings = (False, RINGS_COARSE) if self._coarse else (True, RINGS)
+        self._rings = RINGS_COARSE if self._coarse else RINGS
         self._detail = _DETAIL_COARSE if self._coarse else _DETAIL
-        self._closer_from, self._rings_from_um = 1, 0.0
+        self._closer_from, self._rings_from_um = math.inf if self._coarse else 1, 0.0
         if textures:
-            self._closer_from, self._rings_from_um = _CLOSER_FROM, _RINGS_FROM_UM
+            self._closer_from = max(self._closer_from, _CLOSER_FROM)
+            self._rings_from_um = _RINGS_FROM_UM
         squares = round(self._step_um / grid.pitch_um)
         if 1 < squares < self._dense and spread.least_um() > _SPREAD_OVER * self._step_um:
             self._dense = squares
@@ -403,11 +404,11 @@ class ExactView:
             (x0 + self._aside_um) / v_um, (y0 + self._aside_um) / v_um, fine_um / v_um
         )
         self._binning = Binning(grid.pitch_um, grid.binning)
-        self._channels = np.array([["RGB".index(c) for c in row] for row in grid.cfa], np.int64)
         self._period = n = len(grid.cfa)
         self._patterns = _rolled(tuple(grid.cfa))
+        channels = self._patterns[0][0]
         self._kinds = tuple(
-            Kind(int(self._channels[i, j]), off_x[j & 1], off_y[i & 1])
+            Kind(int(channels[i, j]), off_x[j & 1], off_y[i & 1])
             for i in range(n)
             for j in range(n)
         )
@@ -415,7 +416,7 @@ class ExactView:
         self._dense_kinds = tuple(
             Kind(k.channel, k.x_um - aside, k.y_um - aside) for k in self._kinds
         )
-        self._pairs = paired(self._channels, self._kinds)
+        self._pairs = paired(channels, self._kinds)
         lens_m = self.thin.image_distance_m
         self._spill = max(
             spread.reach_um(r, self.thin.inverse_focus)
@@ -620,12 +621,7 @@ class ExactView:
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
-        if (
-            level >= self._closer_from
-            and self._closer
-            and not closer
-            and not (opaque and _smooth(image))
-        ):
+        if level >= self._closer_from and not closer and not (opaque and _smooth(image)):
             # edges show how far apart points lie
             return self._under(found, band, tile, pattern, light, left, seen, closer=True)
 

@@ -110,13 +110,6 @@ class Veil:
 
         return over
 
-    def over_color(self, light: FloatArray, x_um: DoubleArray, y_um: DoubleArray) -> None:
-        """Lay it over (3, h, w) at these places of the sensor, in place."""
-        x, y = self.points(x_um), self.points(y_um)
-        for c, plane in enumerate(light):
-            color = np.full((2, 2), c, np.int64)
-            lay_veil(plane, self.values, color, x, y, self.kept, 1.0, plane, 0, 0)
-
     def points(self, places_um: DoubleArray) -> DoubleArray:
         """Where places of the sensor lie among the veil's points."""
         return self._first + self._per_um * places_um

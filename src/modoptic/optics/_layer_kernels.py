@@ -7,12 +7,10 @@ of its parts, as many lanes as fill whole vectors of 8; those beyond the last pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from numba import njit  # pyright: ignore[reportUnknownVariableType]
+
+from modoptic.optics._kernels import _jit  # pyright: ignore[reportPrivateUsage]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -22,10 +20,6 @@ LANES = 8
 """Parts are computed so many at a time."""
 _TOGETHER = 8
 """Rows that are convolved together."""
-
-
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=True)(function)  # pyright: ignore
 
 
 @_jit

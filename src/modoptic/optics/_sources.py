@@ -223,15 +223,14 @@ class Direct:
         self.apart = apart
         """Whether points of coarser levels are means of four: texture fades before it is gone."""
 
-    def fetch(
-        self, level: int, i: int, j: int, height: int, width: int, *, apart: bool | None = None
-    ) -> FloatArray:
+    def fetch(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
         """(4, height, width) from lattice point (i, j) of the level on."""
-        if level and (self.apart if apart is None else apart):
-            return means_of_four(self._sampled(level - 1, 2 * i, 2 * j, 2 * height, 2 * width))
-        return self._sampled(level, i, j, height, width)
+        if level and self.apart:
+            return means_of_four(self.points(level - 1, 2 * i, 2 * j, 2 * height, 2 * width))
+        return self.points(level, i, j, height, width)
 
-    def _sampled(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
+    def points(self, level: int, i: int, j: int, height: int, width: int) -> FloatArray:
+        """As `fetch`, never means of four."""
         x, y, step = self.lattice.origin(level)
         out = np.empty((4, height, width), np.float32)
         self.sample(x + j * step, y + i * step, step, out)

@@ -13,6 +13,7 @@ from modoptic.optics import (
     LensState,
     LightRenderer,
     SampleGrid,
+    _kernels,
     _layer_kernels,
     reference_light,
 )
@@ -50,6 +51,57 @@ def test_spans_hold_all_taps_of_a_kernel_and_no_more() -> None:
     assert (spans[0] == wanted).all()
 
 
+def test_a_trimmed_kernel_lacks_its_faint_rim_alone() -> None:
+    at = np.arange(-20, 21)
+    away = np.hypot(at[:, None], at)
+    kernel = np.where(away < 12.0, 1.0, 0.02 * np.exp(-(away - 12.0) / 6.0)).astype(np.float32)
+    kernel /= kernel.sum()
+    found = kernel[None].copy()
+    _kernels.trim(found, 0.002)
+    assert found.sum() == pytest.approx(1.0, abs=1e-6)
+    gone = found[0] == 0.0
+    assert 0.001 < kernel[gone].sum() < 0.002 and gone.mean() > 0.15
+    assert kernel[gone].max() <= kernel[~gone].min() * 1.01
+    assert not gone[away < 12.0].any()
+    _kernels.trim(found, 0.0)
+    assert (found[0] == 0.0).sum() == gone.sum()
+
+
+def test_kernels_of_parts_are_what_masks_leave_and_add_up_to_one() -> None:
+    rng = np.random.default_rng(3)
+    kernels = rng.random((2, 3, 29, 29), np.float32)
+    kernels[:, :, :4] = 0.0
+    kernels /= kernels.sum(axis=(2, 3), keepdims=True)
+    each = [masks(14, radius, 0.7, RINGS) for radius in (12.0, -11.0)]
+    left = Left((4, 6))
+    shares = left.weigh(kernels, each)
+    assert shares.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
+    found, spans = left.cut(kernels, each, shares)
+    columns = np.arange(29)
+    within = (columns >= spans[..., :1]) & (columns < spans[..., 1:])
+    for n, mask in enumerate(each):
+        wanted = kernels[n] * mask[:, None]
+        wanted /= wanted.sum(axis=(2, 3), keepdims=True)
+        assert (wanted[~np.broadcast_to(within[:, n, None], wanted.shape)] == 0.0).all()
+        taps = np.where(within[:, n, None], found[:, n], 0.0)
+        assert taps == pytest.approx(wanted, abs=1e-6)
+    # most of each part's taps are left out
+    assert within.mean() < 0.12
+
+
+def test_rooms_are_zero_again_for_the_next_tile() -> None:
+    rooms: list[FloatArray] = []
+    for _ in range(2):
+        left = Left((8, 6), rooms)
+        left.weigh(np.full((1, 3, 29, 29), 29**-2, np.float32), [masks(14, 10.0, 0.7, RINGS)])
+        left.part(np.ones((2, 3), np.bool_), (1, 2))
+        assert left.apart.sum() == pytest.approx(6.0) and not left.parts[3:].any()
+        assert left.parts.sum() == pytest.approx(6.0)
+        left.parts[1, 2, 0] = 0.5
+        left.done()
+        assert len(rooms) == 1 and not rooms[0].any()
+
+
 def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
     cover = np.zeros((20, 30), np.float32)
     cover[:, 15:] = 1.0
@@ -62,7 +114,7 @@ def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
 def test_parts_that_let_the_same_pass_are_one_again() -> None:
     left = Left((4, 6))
     kernel = np.ones((1, 3, 29, 29), np.float32) / 29**2
-    left.cut(kernel, masks(14, 10.0, 0.7, RINGS)[:, None])
+    left.weigh(kernel, [masks(14, 10.0, 0.7, RINGS)])
     left.part(np.ones((2, 3), np.bool_), (1, 2))
     assert left.whole == pytest.approx(1.0, abs=1e-6)
     assert left.within((0, 0), (4, 6)) == (slice(1, 3), slice(2, 5))

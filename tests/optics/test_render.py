@@ -244,13 +244,14 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         _glare_kernels.lay_veil,
         *(getattr(_raster, name) for name in ("_sample", "_halve", "gather", "covered", "cut")),
         *(getattr(_kernels, name) for name in (
-            "spans_of", "reaches_of", "blur_iris", "blur_line", "share_outside", "cut", "slide",
-            "slide_sharp", "under_color", "open_rows", "add_lamps", "stamp_mosaic", "expose_mosaic",
-            "expose_color", "unlit", "lattice_of", "sharp", "add_overlap",
+            "spans_of", "reaches_of", "blur_iris", "blur_line", "share_outside", "cut", "trim",
+            "slide", "slide_sharp", "under_color", "open_rows", "add_lamps", "stamp_mosaic",
+            "expose_mosaic", "expose_color", "unlit", "lattice_of", "sharp", "add_overlap",
         )),
         *(getattr(_layer_kernels, name) for name in (
-            "tap_spans", "wanted_points", "convolve_planes", "under_mosaic", "split_columns",
-            "convolve_under_mosaic", "part_light", "pass_parts", "gather_parts", "any_above",
+            "tap_spans", "mask_shares", "cut_kernels", "wanted_points", "convolve_planes",
+            "under_mosaic", "split_columns", "convolve_under_mosaic", "part_light", "pass_parts",
+            "gather_parts", "any_above",
         )),
         *(getattr(_pupil_kernels, name) for name in (
             "amplitude", "paths", "wave", "autocorrelation", "fly", "land", "unshare",

@@ -235,6 +235,14 @@ class _Part(NamedTuple):
         rows, columns = (n - 2 * self.margin - 1 for n in self.image.shape[1:])
         return rows // self.dense + 1, columns // self.dense + 1
 
+    def kernels(self, rows: slice) -> slice:
+        """From the first to the last of the kernels that these rows of samples need."""
+        if self.places is not None:
+            y = self.places[0][rows]
+            rows = slice(int(y[0]), int(y[-1]) + 2)
+        which = self.which[rows]
+        return slice(int(which.min()), int(which.max()) + 1)
+
     def mixed(self) -> BoolArray:
         """Samples whose kernels reach some of the layer and some of what is behind it, (h, w)."""
         out = mixed(self.image[3], self.margin)
@@ -246,17 +254,16 @@ class _Part(NamedTuple):
         return out[np.ix_(rows, columns)]
 
     def lay(
-        self, kernels: FloatArray, pattern: IntArray, light: FloatArray, passing: FloatArray,
-        share: FloatArray, at: tuple[slice, slice] | None = None,
+        self, kernels: tuple[FloatArray, IntArray], pattern: IntArray, light: FloatArray,
+        passing: FloatArray, share: FloatArray, at: tuple[slice, slice] | None = None,
     ) -> None:  # fmt: skip
-        """Lay it under samples, all or these, with kernels (parts, n, kinds, m, m).
+        """Lay it under samples, all or these, with kernels (parts, n, kinds, m, m) and their spans.
 
         ``passing`` (h, w, lanes) and ``share`` (h, w) as of `_layer_kernels`.
         """
+        taps, spans = kernels
         rows, columns = at or tuple(slice(0, n) for n in self.shape)
         top, left = rows.start + self.corner[0], columns.start + self.corner[1]
-        spans = np.empty((*kernels.shape[:2], kernels.shape[3], 2), np.int64)
-        _layer_kernels.tap_spans(kernels, spans)
         if self.places is None:
             n, m = self.dense, 2 * self.margin + 1
             window = self.image[
@@ -267,7 +274,7 @@ class _Part(NamedTuple):
             split = np.empty((count, 4, window.shape[1], -(-window.shape[2] // count)), np.float32)
             _layer_kernels.split_columns(np.ascontiguousarray(window), split)
             _layer_kernels.convolve_under_mosaic(
-                split, self.margin, self.which[rows], kernels, spans, self.opaque, pattern, top,
+                split, self.margin, self.which[rows], taps, spans, self.opaque, pattern, top,
                 left, columns.stop - columns.start, light, passing, share,
             )  # fmt: skip
             return
@@ -288,7 +295,7 @@ class _Part(NamedTuple):
             kept = min(first, 1)
             blurred[:kept] = blurred[strip : strip + kept]
             _layer_kernels.convolve_planes(
-                window, first + kept, self.margin, self.which[i0:i1], kernels, spans, wanted,
+                window, first + kept, self.margin, self.which[i0:i1], taps, spans, wanted,
                 self.opaque, blurred[kept : end + 1 - first],
             )  # fmt: skip
             r0, r1 = np.searchsorted(i - i0, (first, end))
@@ -424,6 +431,7 @@ class ExactView:
         )
         spread_um = self._spill + 2.2 * self.thin.working_f_number
         self._room = 1.5 * spread_um * self._per_um + 16.0 * self._lattice.step + 0.01
+        self._rooms: list[FloatArray] = []
         self._sources: list[_Source | list[_Stamp]] = []
         lamps: list[tuple[int, Bulbs]] = []
         for n, part in enumerate(parts):
@@ -451,7 +459,7 @@ class ExactView:
         ``seen``: layers evaluated for the same tile in another colour, and now for the next one.
         """
         seen = {} if seen is None else seen
-        light, left = np.zeros(tile.shape, np.float32), Left(tile.shape)
+        light, left = np.zeros(tile.shape, np.float32), Left(tile.shape, self._rooms)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
         middle = sum(v * v for v in tile.cell.middle_um) * self._per_um**2
         grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))
@@ -467,6 +475,7 @@ class ExactView:
                 break
         if through is not None:
             through[:] = left.whole
+        left.done()
         return light
 
     def _add(self, stamps: list[_Stamp], tile: Tile, light: FloatArray, left: Left) -> None:
@@ -641,6 +650,9 @@ class ExactView:
         ``blur``: signed diameters of the blur disc of each kernel, in taps, and the distance of
         taps, um; None if the iris does not matter.
         """
+        spans = np.empty((1, len(kernels), kernels.shape[2], 2), np.int64)
+        _layer_kernels.tap_spans(kernels[None], spans)
+        whole = kernels[None], spans
         apart = part.mixed() if blur is not None and not part.opaque else None
         at = left.within(part.corner, part.shape)
         if blur is not None and (at is not None or (apart is not None and apart.any())):
@@ -649,17 +661,20 @@ class ExactView:
                 small = float(np.abs(blur[0]).max()) * blur[1] < self._rings_from_um
                 left.rings = RINGS_COARSE if small else self._rings
             each = [self._masks(reach, 0.5 * float(d), blur[1], left.rings) for d in blur[0]]
-            cut = left.cut(kernels, np.stack(each, axis=1))
+            shares = left.weigh(kernels, each)
             if apart is not None:
                 left.part(apart, part.corner)
                 at = left.within(part.corner, part.shape)
             if at is not None:
-                part.lay(cut, pattern, light, left.parts, left.apart, at)
+                n = part.kernels(at[0])
+                cut = left.cut(kernels[n], each[n], np.ascontiguousarray(shares[:, n]))
+                few = part._replace(which=part.which - n.start)
+                few.lay(cut, pattern, light, left.parts, left.apart, at)
         elif at is not None:
             alone, kept = np.zeros_like(light), (left.apart > 0.0).astype(np.float32)
-            part.lay(kernels[None], pattern, alone, kept[..., None], kept, at)
+            part.lay(whole, pattern, alone, kept[..., None], kept, at)
             left.pass_on(alone, kept, light)
-        part.lay(kernels[None], pattern, light, left.alike[..., None], left.alike)
+        part.lay(whole, pattern, light, left.alike[..., None], left.alike)
         left.gather()
 
     def _at_samples(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -87,10 +88,12 @@ def mixed(cover: FloatArray, reach: int) -> BoolArray:
 class Left:
     """The share of light that passes what is in front, of each sample of a tile.
 
-    Where something blurred hides a part of it, through each part of the iris.
+    Where something blurred hides a part of it, through each part of the iris. ``rooms`` are arrays
+    of 0 to have those in, which are given back by `done`: first touched, memory is slow.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], rooms: list[FloatArray] | None = None) -> None:
+        self._rooms = [] if rooms is None else rooms
         self.alike = np.ones(shape, np.float32)
         """(h, w) through all of the iris; 0 where it is parted."""
         self.parts = np.zeros((*shape, 0), np.float32)
@@ -99,6 +102,7 @@ class Left:
         """(h, w), the sum of `parts`."""
         self.box = slice(0, 0), slice(0, 0)
         """Rows and columns within which it is more than 0."""
+        self._used = self.box
         self.rings = 0
         """Of parts, see `masks`; 0 as long as nothing is parted."""
         self._weights: FloatArray = np.zeros(0, np.float32)
@@ -116,26 +120,36 @@ class Left:
             for of in (self.alike, self.apart)
         )
 
-    def cut(self, kernels: FloatArray, masks: FloatArray) -> FloatArray:
-        """Kernels (n, kinds, m, m) of a layer for each part, by masks (parts, n, m, m) of it.
+    def weigh(self, kernels: FloatArray, masks: Sequence[FloatArray]) -> FloatArray:
+        """Which share of kernels (n, kinds, m, m) comes through each part, (parts, n, kinds).
 
-        (parts, n, kinds, m, m). The first layer for which this is asked says how much of the light
-        each part gets.
+        By masks (parts, m, m) of each. The first layer for which this is asked says how much of
+        the light each part gets.
         """
-        shares = np.einsum("nkij,pnij->pnk", kernels, masks, optimize=False)
+        shares = np.empty((len(masks[0]), *kernels.shape[:2]), np.float32)
+        for n, mask in enumerate(masks):
+            _layer_kernels.mask_shares(kernels, n, mask, shares)
         if not self._weights.size:
             mean = np.maximum(shares.mean(axis=(1, 2)), 0.0)
             lanes = -(-mean.size // _layer_kernels.LANES) * _layer_kernels.LANES
             self._weights = np.zeros(lanes, np.float32)
             self._weights[: mean.size] = mean / mean.sum()
-        out = np.empty((len(masks), *kernels.shape), np.float32)
-        for k, (mask, share) in enumerate(zip(masks, shares, strict=True)):
-            weight = self._weights[k]
-            if share.min() < _FEW * weight or weight == 0.0:
-                out[k] = kernels
-            else:
-                out[k] = kernels * (mask[:, None] / share[:, :, None, None])
-        return out
+        return shares
+
+    def cut(
+        self, kernels: FloatArray, masks: Sequence[FloatArray], shares: FloatArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Kernels of a layer for each part, (parts, n, kinds, m, m), by what `weigh` takes, gives.
+
+        And the spans of their taps, beyond which they are not filled.
+        """
+        weights = self._weights[: len(shares)]
+        whole = (shares.min(axis=(1, 2)) < _FEW * weights) | (weights == 0.0)
+        out = np.empty((len(shares), *kernels.shape), np.float32)
+        spans = np.empty((len(out), len(kernels), kernels.shape[2], 2), np.int64)
+        for n, mask in enumerate(masks):
+            _layer_kernels.cut_kernels(kernels, n, mask, shares, whole, out, spans)
+        return out, spans
 
     def part(self, where: BoolArray, corner: tuple[int, int]) -> None:
         """From now on by parts of the iris, where (h, w) from a place of the tile on says so."""
@@ -143,7 +157,9 @@ class Left:
         if not rows.size:
             return
         if not self.parts.size:
-            self.parts = np.zeros((*self.alike.shape, self._weights.size), np.float32)
+            shape = *self.alike.shape, self._weights.size
+            room = self._room(math.prod(shape))
+            self.parts = room[: math.prod(shape)].reshape(shape)
         _layer_kernels.part_light(
             np.ascontiguousarray(where), *corner, self._weights, self.alike, self.parts, self.apart
         )
@@ -152,6 +168,21 @@ class Left:
             for first, at in zip(corner, (rows, columns), strict=True)
         ]
         self.box = _hull(self.box[0], spans[0]), _hull(self.box[1], spans[1])
+        self._used = _hull(self._used[0], spans[0]), _hull(self._used[1], spans[1])
+
+    def _room(self, size: int) -> FloatArray:
+        """At least so many zeros."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = np.zeros(0, np.float32)
+        return room if room.size >= size else np.zeros(size, np.float32)
+
+    def done(self) -> None:
+        """Nothing more is asked of it."""
+        if self.parts.size:
+            self.parts[self._used] = 0.0
+            self._rooms.append(cast(FloatArray, self.parts.base))
 
     def within(self, corner: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice] | None:
         """`box` within a part of the tile, counted from its corner; None if it lies outside."""

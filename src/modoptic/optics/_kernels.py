@@ -321,6 +321,43 @@ def cut(kernels: FloatArray, kept: float) -> FloatArray:
 
 
 @_jit
+def trim(kernels: FloatArray, faint: float) -> None:
+    """Make taps at the ends of rows 0 that are fainter than all others, of kernels (n, s, s).
+
+    As many as hold ``faint`` of each kernel, or a little less; what is left adds up to 1 again.
+    """
+    for n in range(kernels.shape[0]):
+        kernel = kernels[n].reshape(-1)
+        most = np.float32(0.0)
+        for k in range(kernel.size):
+            most = max(most, abs(kernel[k]))
+        low, high = np.float32(0.0), most
+        for _ in range(12):
+            limit = np.float32(0.5) * (low + high)
+            below = np.float32(0.0)
+            for k in range(kernel.size):
+                tap = abs(kernel[k])
+                below += tap if tap < limit else np.float32(0.0)
+            if below <= np.float32(faint):
+                low = limit
+            else:
+                high = limit
+        total = np.float32(0.0)
+        for i in range(kernels.shape[1]):
+            row = kernels[n, i]
+            first, end = 0, row.size
+            while first < end and abs(row[first]) < low:
+                row[first] = np.float32(0.0)
+                first += 1
+            while end > first and abs(row[end - 1]) < low:
+                end -= 1
+                row[end] = np.float32(0.0)
+            for j in range(first, end):
+                total += row[j]
+        kernels[n] *= np.float32(1.0) / total
+
+
+@_jit
 def slide(
     source: FloatArray, left: float, top: float, step: float, x0: float, y0: float,
     step_out: float, amount: float, bend: DoubleArray, out: FloatArray,

@@ -59,6 +59,56 @@ def _filled(line: FloatArray, left: int, width: int) -> tuple[int, int]:
 
 
 @_jit
+def mask_shares(kernels: FloatArray, n: int, masks: FloatArray, shares: FloatArray) -> None:
+    """Which share of kernel n of (n, kinds, m, m) comes through each part of the iris.
+
+    By ``masks`` (parts, m, m); into ``shares[:, n]`` of (parts, n, kinds).
+    """
+    kinds, size = kernels.shape[1:3]
+    for part in range(masks.shape[0]):
+        shares[part, n] = np.float32(0.0)
+        for i in range(size):
+            mask = masks[part, i]
+            first, end = _filled(mask, 0, size)
+            for kind in range(kinds):
+                row, total = kernels[n, kind, i], np.float32(0.0)
+                for j in range(first, end):
+                    total += mask[j] * row[j]
+                shares[part, n, kind] += total
+
+
+@_jit
+def cut_kernels(
+    kernels: FloatArray, n: int, masks: FloatArray, shares: FloatArray, whole: BoolArray,
+    out: FloatArray, spans: IntArray,
+) -> None:  # fmt: skip
+    """Kernel n of (n, kinds, m, m) for each part of the iris, each with a sum of 1.
+
+    ``masks`` and ``shares`` as of `mask_shares`; a part that is ``whole`` (parts,) gets the whole
+    kernel. Into ``out`` (parts, n, kinds, m, m) go the taps within ``spans``, see `tap_spans`.
+    """
+    kinds, size = kernels.shape[1:3]
+    for part in range(masks.shape[0]):
+        for i in range(size):
+            mask = masks[part, i]
+            first, end = (0, size) if whole[part] else _filled(mask, 0, size)
+            begin, beyond = end, first
+            for kind in range(kinds):
+                low, high = _filled(kernels[n, kind, i], first, end - first)
+                if low < high:
+                    begin, beyond = min(begin, first + low), max(beyond, first + high)
+            for kind in range(kinds):
+                row, target = kernels[n, kind, i], out[part, n, kind, i]
+                if whole[part]:
+                    target[begin:beyond] = row[begin:beyond]
+                else:
+                    scale = np.float32(1.0) / shares[part, n, kind]
+                    for j in range(begin, beyond):
+                        target[j] = row[j] * mask[j] * scale
+            spans[part, n, i, 0], spans[part, n, i, 1] = begin, max(begin, beyond)
+
+
+@_jit
 def wanted_points(
     rows: IntArray, columns: IntArray, top: int, left: int, share: FloatArray, wanted: IntArray
 ) -> None:

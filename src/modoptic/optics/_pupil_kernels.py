@@ -284,6 +284,69 @@ def _multiples(angle: float, width: int, count: int) -> tuple[FloatArray, FloatA
 
 
 @_jit
+def _across(picture: ComplexArray, cosines: FloatArray, out: FloatArray) -> None:
+    """Add rows of ``cosines`` (m, n) times the power of ``picture`` (w, h) to ``out`` (m, h).
+
+    The power of all rows but the first and last counts twice. m and n are multiples of 4; entries
+    of rows beyond w do not count.
+    """
+    width, height = picture.shape
+    power = np.empty((4, height), np.float32)
+    for x in range(0, width, 4):
+        power[:] = np.float32(0.0)
+        for k in range(min(4, width - x)):
+            share = np.float32(1.0 if x + k == 0 or x + k == width - 1 else 2.0)
+            into, line = power[k], picture[x + k]
+            for y in range(height):
+                p = line[y]
+                into[y] = share * (p.real * p.real + p.imag * p.imag)
+        p0, p1, p2, p3 = power[0], power[1], power[2], power[3]
+        for m in range(0, out.shape[0], 4):
+            a, b, c, d = cosines[m], cosines[m + 1], cosines[m + 2], cosines[m + 3]
+            a0, a1, a2, a3 = a[x], a[x + 1], a[x + 2], a[x + 3]
+            b0, b1, b2, b3 = b[x], b[x + 1], b[x + 2], b[x + 3]
+            c0, c1, c2, c3 = c[x], c[x + 1], c[x + 2], c[x + 3]
+            d0, d1, d2, d3 = d[x], d[x + 1], d[x + 2], d[x + 3]
+            one, two, three, four = out[m], out[m + 1], out[m + 2], out[m + 3]
+            for y in range(height):
+                v0, v1, v2, v3 = p0[y], p1[y], p2[y], p3[y]
+                one[y] += a0 * v0 + a1 * v1 + a2 * v2 + a3 * v3
+                two[y] += b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3
+                three[y] += c0 * v0 + c1 * v1 + c2 * v2 + c3 * v3
+                four[y] += d0 * v0 + d1 * v1 + d2 * v2 + d3 * v3
+
+
+@_jit
+def _products(
+    even: FloatArray, odd: FloatArray, cosines: FloatArray, sines: FloatArray, scale: float,
+    out: ComplexArray,
+) -> None:  # fmt: skip
+    """``out[k, m]``: row m of ``even`` and ``odd`` with row k of ``cosines`` and ``sines``."""
+    count, size = out.shape[0], even.shape[1]
+    for k in range(0, count, 2):
+        j = min(k + 1, count - 1)
+        c0, c1, s0, s1 = cosines[k], cosines[j], sines[k], sines[j]
+        for m in range(0, count, 2):
+            n = min(m + 1, count - 1)
+            e0, e1, o0, o1 = even[m], even[n], odd[m], odd[n]
+            a00 = a01 = a10 = a11 = np.float32(0.0)
+            b00 = b01 = b10 = b11 = np.float32(0.0)
+            for y in range(size):
+                a00 += e0[y] * c0[y]
+                a01 += e1[y] * c0[y]
+                a10 += e0[y] * c1[y]
+                a11 += e1[y] * c1[y]
+                b00 += o0[y] * s0[y]
+                b01 += o1[y] * s0[y]
+                b10 += o0[y] * s1[y]
+                b11 += o1[y] * s1[y]
+            out[k, m] = np.complex64(complex(a00 * scale, b00 * scale))
+            out[k, n] = np.complex64(complex(a01 * scale, b01 * scale))
+            out[j, m] = np.complex64(complex(a10 * scale, b10 * scale))
+            out[j, n] = np.complex64(complex(a11 * scale, b11 * scale))
+
+
+@_jit
 def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: ComplexArray) -> None:
     """Of a pupil from its transform ``picture`` (w, h), at the lags 0, 1, .. n - 1 times ``lag``.
 
@@ -293,49 +356,21 @@ def autocorrelation(picture: ComplexArray, lag: float, scale: float, out: Comple
     """
     width, height = picture.shape
     count = out.shape[0]
-    power = np.empty((width, height), np.float32)
-    for x in range(width):
-        share = np.float32(1.0 if x == 0 or x == width - 1 else 2.0)
-        for y in range(height):
-            p = picture[x, y]
-            power[x, y] = share * (p.real * p.real + p.imag * p.imag)
-    across = np.zeros((count, height), np.float32)
-    cosines = _multiples(math.pi * lag / (width - 1), width, count)[0]
-    for m in range(count):
-        line, wave = across[m], cosines[m]
-        x = 0
-        while x + 3 < width:
-            c0, c1, c2, c3 = wave[x], wave[x + 1], wave[x + 2], wave[x + 3]
-            p0, p1, p2, p3 = power[x], power[x + 1], power[x + 2], power[x + 3]
-            for y in range(height):
-                line[y] += c0 * p0[y] + c1 * p1[y] + c2 * p2[y] + c3 * p3[y]
-            x += 4
-        while x < width:
-            c0, p0 = wave[x], power[x]
-            for y in range(height):
-                line[y] += c0 * p0[y]
-            x += 1
+    fours, wide = (count + 3) // 4 * 4, (width + 3) // 4 * 4
+    across = np.zeros((fours, height), np.float32)
+    _across(picture, _multiples(math.pi * lag / (width - 1), wide, fours)[0], across)
     # the even and the odd part of each line meet cosines and sines only
     middle = height // 2
     even, odd = np.zeros((count, middle + 1), np.float32), np.zeros((count, middle + 1), np.float32)
     for m in range(count):
-        even[m, 0] = across[m, 0]
-        for y in range(1, middle + 1):
-            if 2 * y == height:
-                even[m, y] = across[m, y]
-            else:
-                even[m, y] = across[m, y] + across[m, height - y]
-                odd[m, y] = across[m, y] - across[m, height - y]
+        line, e, o = across[m], even[m], odd[m]
+        e[0] = line[0]
+        e[middle] = line[middle]
+        for y in range(1, (height + 1) // 2):
+            e[y] = line[y] + line[height - y]
+            o[y] = line[y] - line[height - y]
     cosines, sines = _multiples(2.0 * math.pi * lag / height, middle + 1, count)
-    for k in range(count):
-        cosine, sine = cosines[k], sines[k]
-        for m in range(count):
-            a = b = np.float32(0.0)
-            e, o = even[m], odd[m]
-            for y in range(middle + 1):
-                a += e[y] * cosine[y]
-                b += o[y] * sine[y]
-            out[k, m] = np.complex64(complex(a * scale, b * scale))
+    _products(even, odd, cosines, sines, scale, out)
 
 
 @_jit

@@ -509,12 +509,18 @@ def warm_layers() -> Iterator[str]:
     split, taps = np.zeros((2, 4, 9, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
     _layer_kernels.split_columns(four, split)
     _layer_kernels.tap_spans(taps[None], spans)
+    shares = np.ones((1, 1, 4), np.float32)
+    _layer_kernels.mask_shares(taps, 0, taps[0, :1], shares)
+    _layer_kernels.cut_kernels(
+        taps, 0, taps[0, :1], shares, np.ones(1, np.bool_), taps[None].copy(), spans
+    )
     _layer_kernels.convolve_under_mosaic(
         split, 1, at, taps[None], spans, False, pattern, 0, 0, 2, light[0], passing[..., None],
         passing,
     )  # fmt: skip
     _kernels.share_outside(taps[0])
     _kernels.cut(taps[0], 0.9)
+    _kernels.trim(taps[0].copy(), 0.1)
     _kernels.slide_sharp(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     _kernels.slide(four, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5, np.zeros(3), four[:, :2].copy())
     whole, reach = np.zeros((13, 4, 4, 5), np.float32)[:-1], np.ones(1, np.int64)

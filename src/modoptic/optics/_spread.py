@@ -48,6 +48,8 @@ _WAVES_COARSE, _COARSE_TO = (1.0, 1.5), 0.14
 frequencies that diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
+_FAINT = 0.002
+"""Share of the light in the taps about a kernel that are left out."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""
 
@@ -364,7 +366,10 @@ class Spread:
                 _shift(size, step_um, -kind.x_um), spectrum,
             )  # fmt: skip
         out = cast(FloatArray, fft.irfft2(spectra, (size, size), axes=(1, 2)))
-        return cast(FloatArray, _kernels.cut(out, kept))
+        found = cast(FloatArray, _kernels.cut(out, kept))
+        if kept == _KEPT:
+            _kernels.trim(found, _FAINT)
+        return found
 
 
 @functools.lru_cache(maxsize=256)

@@ -76,6 +76,25 @@ def test_detail_is_filtered_to_the_footprint() -> None:
         assert coarse.mean() == pytest.approx(mean.mean(), rel=0.05, abs=1e-3), layer.name
 
 
+@pytest.mark.parametrize("off", [0.0, 0.31, 0.62])
+def test_the_table_ends_before_the_horizon_however_coarse_the_points(off: float) -> None:
+    table = next(layer for layer in load_scene("studio").layers if layer.name == "table")
+    assert not isinstance(table, Lamps)
+    lens_m, step, k = 0.0182, 0.0052, 16
+    identity = np.eye(3, dtype=np.float32)
+    end = table.bounds(lens_m)[1]
+    top = -step * off
+    coarse = np.empty((4, 24, 40), np.float32)
+    fine = np.empty((4, 24 * k, 40 * k), np.float32)
+    table.sample(identity, lens_m, -20 * step, top, step, coarse)
+    aside = 0.5 * step * (1.0 / k - 1.0)
+    table.sample(identity, lens_m, -20 * step + aside, top + aside, step / k, fine)
+    means = fine.reshape(4, 24, k, 40, k).mean(axis=(2, 4))
+    assert 2.0 * step < end - top < 22.0 * step and means[3, -1].min() == 1.0
+    assert coarse[3] == pytest.approx(means[3], abs=0.02)
+    assert coarse[:3].max() < 1.2 * means[:3].max()
+
+
 def test_the_studio_has_its_levels_and_distances() -> None:
     scene = load_scene("studio")
     lamps = [layer for layer in scene.layers if isinstance(layer, Lamps)]

@@ -114,7 +114,7 @@ class ShadedLayer:
     ) -> None:
         params = np.zeros(8, np.float32)
         params[: len(self.params)] = self.params
-        found, room = np.empty((48, 5), np.float32), np.empty((13, 64))
+        found, room = np.empty((48, 5), np.float32), np.empty((14, 64))
         place = float(self.distance_m), lens_m, *map(float, self.center_m)
         _shaders.shade_layer(
             self.kind, self.flat, *place, tuple(map(float, self.extent_m)), params, found, room,

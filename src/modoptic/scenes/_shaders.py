@@ -403,6 +403,7 @@ def _shade_table(
     shadow reaches, across and along, and how dark it is.
     """
     k1, k2, k3 = warp[0], warp[1], warp[2]
+    horizon = distance / (end - lens)
     most = room.shape[1]
     for i in range(out.shape[1]):
         y = y0 + i * step
@@ -411,24 +412,25 @@ def _shade_table(
             x, z, fpx, fpz = room[0, :count], room[1, :count], room[2, :count], room[3, :count]
             p, q, cloth = room[4, :count], room[5, :count], room[6, :count]
             tone, groove, relief = room[7, :count], room[8, :count], room[9, :count]
-            shadow, one, two = room[10, :count], room[11, :count], room[12, :count]
+            shadow, share = room[10, :count], room[11, :count]
+            one, two = room[12, :count], room[13, :count]
             for j in range(count):
                 tx = x0 + (begin + j) * step
                 squared = tx * tx + y * y
                 bent = 1.0 + squared * (k1 + squared * (k2 + squared * k3))
-                # at the horizon and above it is beyond its end, too
-                away = distance / max(y * bent, 1e-4)
+                # so much of the point is nearer than its end; what is seen there, at most at it:
+                # towards the horizon a point sees on to any distance
+                share[j] = _inside(y * bent - horizon, step)
+                away = distance / max(y * bent, horizon)
                 x[j], z[j] = tx * bent * away, lens + away
-                fpx[j] = step * away
-                fpz[j] = step * away * away / distance if y * bent >= 1e-4 else 1e-3
+                fpx[j], fpz[j] = step * away, step * away * away / distance
                 # a linen runner across the table, turned a little
                 p[j] = _ALONG * (x[j] + 0.16) + _ACROSS * (z[j] - 0.86)
                 q[j] = _ALONG * (z[j] - 0.86) - _ACROSS * (x[j] + 0.16)
-            nearest, farthest = _least(z), _most(z)
-            if end - nearest <= -0.5 * _most(fpz):
-                # also where the horizon is, and above
+            if _most(share) <= 0.0:
                 out[:, i, begin : begin + count] = np.float32(0.0)
                 continue
+            nearest, farthest = _least(z), _most(z)
             for j in range(count):
                 fringes = min(max(1.5 - max(fpx[j], fpz[j]) * 900.0, 0.0), 1.0)
                 fringe = 0.012 * _noise(q[j] * 900.0, 3.0)
@@ -478,14 +480,13 @@ def _shade_table(
                 aside = x[j] - 0.187 * z[j]
                 glow = gloss * 0.075 * z[j] * _fall(aside * aside / 0.02)
                 glow *= (0.6 + 0.6 * tone[j]) * shadow[j]
-                share = _inside(end - z[j], fpz[j])
-                r = max(share * (r * light * 1.06 + sheen * 0.8 + glow * 1.5), 0.0)
-                g = max(share * (g * light + sheen + glow * 0.85), 0.0)
-                b = max(share * (b * light * 0.92 + sheen * 1.1 + glow * 0.36), 0.0)
+                r = max(share[j] * (r * light * 1.06 + sheen * 0.8 + glow * 1.5), 0.0)
+                g = max(share[j] * (g * light + sheen + glow * 0.85), 0.0)
+                b = max(share[j] * (b * light * 0.92 + sheen * 1.1 + glow * 0.36), 0.0)
                 red[j] = matrix[0, 0] * r + matrix[0, 1] * g + matrix[0, 2] * b
                 green[j] = matrix[1, 0] * r + matrix[1, 1] * g + matrix[1, 2] * b
                 blue[j] = matrix[2, 0] * r + matrix[2, 1] * g + matrix[2, 2] * b
-                cover[j] = share
+                cover[j] = share[j]
 
 
 @_jit
@@ -1323,7 +1324,7 @@ def shade_layer(
     before the sensor plane. An upright layer stands at ``distance`` from the sensor plane; a flat
     one (``flat``) lies ``distance`` below the axis. ``extent`` is left, top, right and bottom of
     what is not empty about (``ox``, ``oy``); ``found`` (48, 5) is room for dead leaves, ``room``
-    (13, n) for n places of the table.
+    (14, n) for n places of the table.
     """
     if kind == 2:
         _shade_table(distance, lens, params[0], items, matrix, x0, y0, step, warp, room, out)

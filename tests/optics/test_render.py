@@ -28,6 +28,7 @@ from modoptic.optics import (
     solve,
 )
 from modoptic.optics import warm as warm_optics
+from modoptic.optics._sources import Lattice, Surface, rasterize
 from modoptic.scenes import (
     WAVELENGTHS_NM,
     Lamps,
@@ -274,3 +275,25 @@ def test_after_warm_nothing_is_compiled_any_more() -> None:
         lens = LensState(17.5, 1.4, math.inf)
         reference_light(renderer.scene, RESPONSE, lens, grid(70, 9, 5000, 2000), rays=1)
     assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)
+
+
+def test_a_raster_repeats_nothing_beyond_the_end_of_its_layer() -> None:
+    width, height, step = 364, 273, 0.003
+    lattice = Lattice(-0.5 * (width - 1) * step, -0.5 * (height - 1) * step, step)
+    matrix = np.eye(3, dtype=np.float32)
+    for layer in load_scene("studio").layers:
+        if isinstance(layer, Lamps):
+            continue
+        raster = rasterize(
+            Surface(layer, matrix), lattice, width, height, 0.0182, np.array([1.0, 0.0, 0.0, 0.0])
+        )
+        left, top, right, bottom = layer.bounds(0.0182)
+        x0, y0, room = lattice.x0, lattice.y0, 64 * step
+        within = (
+            left > x0 - room, right < -x0 + room, top > y0 - room, bottom < -y0 + room,
+        )  # fmt: skip
+        for level in range(raster.max_level + 1):
+            cover = raster.whole(level, 0, 0)[0][3]
+            sides = cover[:, 0], cover[:, -1], cover[0], cover[-1]
+            for ends, side in zip(within, sides, strict=True):
+                assert not (ends and side.any()), (layer.name, level)

@@ -430,14 +430,20 @@ def rasterize(
     surface: Surface, lattice: Lattice, width: int, height: int, lens_m: float, warp: DoubleArray,
     room: int = 64, levels: int = 6,
 ) -> Cached:  # fmt: skip
-    """The part of a layer that may be seen, with room for blur, in blocks of 32 points."""
+    """The part of a layer that may be seen, with room for blur, in blocks of 32 points.
+
+    As it repeats what is at its edges, there is nothing at those beyond which there is nothing: a
+    point of the last of its ``levels``.
+    """
     left, top, right, bottom = moved_out(surface.layer.bounds(lens_m))
+    nothing = 2 ** (levels - 1) + 1
     edges: list[int] = []
     for low, high, origin, size in (
         (left, right, lattice.x0, width), (top, bottom, lattice.y0, height)
     ):  # fmt: skip
-        first = max((low - origin) / lattice.step - 2, -room)
-        last = min((high - origin) / lattice.step + 3, size + room)
+        first, last = (low - origin) / lattice.step, (high - origin) / lattice.step + 1
+        first = first - nothing if first > -room else -room
+        last = last + nothing if last < size + room else size + room
         edges += [
             math.floor(first / 32) * 32,
             max(math.ceil(last / 32), math.floor(first / 32) + 1) * 32,

@@ -62,7 +62,7 @@ _CELL_UM, _CELL_COARSE_UM = 760.0, 2000.0
 """Side of the squares of the sensor that share their kernels; the same for coarse samples."""
 _WHOLE_UM = 8.0
 """Blur discs smaller than that are taken as alike through all parts of the iris."""
-_LAMP_BLUR = 12.0
+_LAMP_BLUR = 3.0
 """Lamps whose blur disc has a diameter of fewer samples are alike through all of the iris, too."""
 _LAMP_DENSE = 3
 """Points to a coarse sample at which what hides a lamp from it is evaluated."""

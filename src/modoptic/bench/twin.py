@@ -74,15 +74,14 @@ def _seen_by_finder(preview: FloatArray) -> FloatArray:
 def twin_ring() -> dict[str, Any]:
     """Ring and iris moving: light and a noisy packed frame of 2912 x 2184, 40 different ones."""
     renderer, sensor = _renderer(), Sensor(SPEC, 1)
-    width, height = SPEC.width // 4, SPEC.height // 4
+    width, height, area_um2 = SPEC.width // 4, SPEC.height // 4, (4 * SPEC.pitch_um) ** 2
     form = bayer_format(SPEC.bayer, 12, packed=True)
     out = np.empty((height, form.row_bytes(width)), np.uint8)
 
     def frame(number: int) -> FloatArray:
         focus = 0.35 + 2.0 * (0.5 - 0.5 * math.cos(number * 0.16))
         lens = _lens(1.4 if number % 4 else 2.0, focus)
-        light = renderer.preview(lens, *_PREVIEW, EXTENT_UM, together=2)
-        light *= np.float32((4 * SPEC.pitch_um) ** 2)
+        light = renderer.preview(lens, *_PREVIEW, EXTENT_UM, area_um2=area_um2, together=2)
         shot = Shot(exposure_s=1 / 60, gain=4.0, readout="bin4", key=number)
         run_bands(lambda a, b: sensor.expose(light, shot, out, (a, b)), height, 256, urgent=True)
         return light
@@ -98,8 +97,7 @@ def twin_ring() -> dict[str, Any]:
     for f_number, focus in ((1.4, 1.0), (1.4, 0.42), (1.4, 3.0), (8.0, 1.0)):
         lens = _lens(f_number, focus)
         settled = renderer.light(lens, _finder_grid())
-        quick = renderer.preview(lens, *_PREVIEW, EXTENT_UM, together=2)
-        quick *= np.float32((4 * SPEC.pitch_um) ** 2)
+        quick = renderer.preview(lens, *_PREVIEW, EXTENT_UM, area_um2=area_um2, together=2)
         worst = min(worst, _psnr(_seen_by_finder(quick), settled))
     p50, p95, p99 = quantiles(took)
     return {

@@ -307,10 +307,10 @@ class LightRenderer:
 
     def preview(
         self, lens: LensState, width: int, height: int, extent_um: tuple[float, float],
-        *, together: int = 1, shown: Sequence[Shown] | None = None,
+        *, area_um2: float = 1.0, together: int = 1, shown: Sequence[Shown] | None = None,
         rows: tuple[int, int] | None = None,
     ) -> FloatArray:  # fmt: skip
-        """Electrons s^-1 um^-2 in every channel, float32 (3, height, width), as quick as it goes.
+        """Electrons/s of samples in every channel, float32 (3, height, width), as quick as it goes.
 
         ``extent_um`` is the width and height of the part of the sensor plane shown, centred on the
         axis. The first call for a size and focal length evaluates the scene and takes longer.
@@ -318,6 +318,7 @@ class LightRenderer:
 
         Parameters
         ----------
+        area_um2 : of a sample
         shown : the layers to draw, from the farthest to the nearest; by default all of the scene
         rows : first and end of those to draw, which are all that is given back; by default all
 
@@ -354,7 +355,7 @@ class LightRenderer:
         def last() -> tuple[FloatArray, float, Veil]:
             shading = Shading(pupil, reach, self._cones, quick=True, together=together)
             veil = self._glare.shown(pupil) if self._glare else NO_VEIL.seen_from(lens_m)
-            return shading.table * np.float32(1e-12), shading.per_um2, veil
+            return shading.table * np.float32(area_um2 * 1e-12), shading.per_um2, veil
 
         lit = _once(last)
 

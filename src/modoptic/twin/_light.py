@@ -170,12 +170,10 @@ class LightMaps:
 
     def _shown(self, lens: LensState, coarseness: int) -> npt.NDArray[np.float32]:
         spec, side = self._spec, BINNING["bin4"]
-        together = spec.charge_side("bin4")
-        light = self._renderer.preview(
-            lens, *self._view(coarseness), together=together, shown=self._layers
-        )
-        light *= np.float32(side * side * spec.pitch_um**2)
-        return light
+        return self._renderer.preview(
+            lens, *self._view(coarseness), area_um2=side * side * spec.pitch_um**2,
+            together=spec.charge_side("bin4"), shown=self._layers,
+        )  # fmt: skip
 
     def _view(self, coarseness: int) -> tuple[int, int, tuple[float, float]]:
         """Width, height and extent of the finder's preview."""

@@ -156,12 +156,11 @@ class MovingLight:
                 shown.append(Shown(number))
         if first >= end:
             return light
-        together = spec.charge_side("bin4")
-        part = self._finder.preview(
-            lens, width, height, extent, together=together, shown=shown, rows=(first, end)
-        )
         made = light.copy()
-        np.multiply(part, np.float32(side * side * spec.pitch_um**2), out=made[:, first:end])
+        made[:, first:end] = self._finder.preview(
+            lens, width, height, extent, area_um2=side * side * spec.pitch_um**2,
+            together=spec.charge_side("bin4"), shown=shown, rows=(first, end),
+        )  # fmt: skip
         return made
 
     def _held(self, lens: LensState, light: FloatArray, timing: Timing) -> FloatArray:

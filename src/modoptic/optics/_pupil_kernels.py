@@ -115,19 +115,14 @@ def open_box(
     widest = -1
     for i in range(count):
         y = box[2] + (i + 0.5) * hy
-        # from beyond the widest inward, and then, only whether there is any, from the axis out
-        first = half
+        # an intersection of discs is open next to the axis where it is open at all
+        if not _inside(0.5 * hx, y, opening, inner) / h > -0.5:
+            continue
+        found[2], found[3] = min(found[2], y), max(found[3], y)
         for j in range(half - 1, widest, -1):
             if _inside((j + 0.5) * hx, y, opening, inner) / h > -0.5:
-                first = widest = j
+                widest = j
                 break
-        if first == half:
-            for j in range(widest + 1):
-                if _inside((j + 0.5) * hx, y, opening, inner) / h > -0.5:
-                    first = j
-                    break
-        if first < half:
-            found[2], found[3] = min(found[2], y), max(found[3], y)
     if widest >= 0:
         found[1] = (widest + 0.5) * hx
     found[1] += hx

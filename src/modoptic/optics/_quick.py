@@ -61,8 +61,22 @@ class QuickView:
             for source in sources
         ]  # fmt: skip
         self.step = float(tx[1] - tx[0])
+        self._spans = [
+            self._span(source) if isinstance(source, _Placed) else (-math.inf, math.inf)
+            for source in self.sources
+        ]
         self._rims = rims
         self._taps: dict[float, FloatArray] = {}
+
+    def _span(self, placed: _Placed) -> tuple[float, float]:
+        """Between which directions y a layer may be seen; none, if its columns are elsewhere."""
+        _, a, b, (left, top, right, bottom) = placed
+        ends = (float(self.ty[k]) for k in (0, -1))
+        most = max(abs(self.thin.iris_m * (a + b * t - self.thin.inverse_focus)) for t in ends)
+        room = quick_room(most, self.step)
+        if left > self.tx[-1] + room or right < self.tx[0] - room:
+            return math.inf, -math.inf
+        return top - room, bottom + room
 
     def _line_spread(self, step: float) -> FloatArray | None:
         """Diffraction at this sampling, or None where it is too fine to matter."""
@@ -83,9 +97,12 @@ class QuickView:
         tx, ty = self.tx, self.ty[first:end]
         light = np.empty((len(ty), len(tx), 4), np.float32)
         _kernels.unlit(light)
-        rows = 0, len(ty)
+        rows, above, below = (0, len(ty)), float(ty[0]), float(ty[-1])
         for behind in range(len(self.sources) - 1, -1, -1):
-            source = self.sources[behind]
+            source, span = self.sources[behind], self._spans[behind]
+            if span[0] > below or span[1] < above:
+                # most layers are elsewhere
+                continue
             if not isinstance(source, _Placed):
                 lamps = source()
                 _kernels.add_lamps(
@@ -106,15 +123,6 @@ class QuickView:
         first, last = float(ty[0]), float(ty[-1])
         ends = [thin.iris_m * (a + b * t - thin.inverse_focus) for t in (first, last)]
         most = max(abs(e) for e in ends)
-        # a quick look, with more room than blur ever takes: most layers are elsewhere
-        room = quick_room(most, self.step)
-        if (
-            top > last + room
-            or bottom < first - room
-            or left > tx[-1] + room
-            or right < tx[0] - room
-        ):
-            return False
         least = 0.0 if ends[0] * ends[1] < 0 else min(abs(e) for e in ends)
         level = max(0, int(math.log2(max(least / (self.step * _DETAIL), 1.0))))
         level = min(level, source.max_level)

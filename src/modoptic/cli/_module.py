@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -120,6 +121,9 @@ def _serve(args: argparse.Namespace) -> int:
         threading.Thread(target=serve, name="device", daemon=True).start()
         if twin is not None and not stop.is_set():
             twin.look()  # a module lies in the light before anyone seats it
+        # what is loaded by now stays: looking through it again would stop all threads for 30 ms
+        gc.collect()
+        gc.freeze()
         ready = {"address": device.address, "hands": args.hands, "title": source.info.title}
         if not stop.is_set():
             print(json.dumps(ready), flush=True)

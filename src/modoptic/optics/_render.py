@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -146,6 +147,8 @@ class LightRenderer:
         self._rims: dict[tuple[float, int], Rims] = {}
         self._previews: dict[tuple[int, int, float, float, float], list[Cached | Bulbs]] = {}
         self._textures: tuple[tuple[float, ...], LensState, list[Texture | None]] | None = None
+        self._took: dict[tuple[int, int], float] = {}
+        """Seconds that tiles of `_textures` took the last time, by their first row and column."""
         self._slanted: tuple[tuple[int, int, float, float, float], list[Cached | Bulbs]] | None = (
             None
         )
@@ -189,11 +192,15 @@ class LightRenderer:
             if turning
             else Spread(pupil, self._response, self._diffusion_um)
         )
-        (out,) = self._arriving(spread, [grid], rasters, progress, cancel, textures=textures)
         reach = reach_um(grid.x_um, grid.y_um)
         between = self._irradiance if turning else None
-        shading = Shading(pupil, reach, self._cones, turning=between, together=grid.together)
-        expose(out, grid, shading)
+        shading = _once(
+            lambda: Shading(pupil, reach, self._cones, turning=between, together=grid.together)
+        )
+        (out,) = self._arriving(
+            spread, [grid], rasters, progress, cancel, textures=textures, at_last=shading
+        )
+        expose(out, grid, shading())
         return out
 
     def _textures_of(self, pupil: Pupil, grid: SampleGrid) -> list[Texture | None] | None:
@@ -211,6 +218,7 @@ class LightRenderer:
                     for part in self._parts
                 ]
                 self._textures = key, pupil.state, made
+                self._took = {}
                 return None
             _, first, made = self._textures
             return None if first == pupil.state else made
@@ -259,8 +267,12 @@ class LightRenderer:
         cancel: Callable[[], bool] | None,
         passing: FloatArray | None = None,
         textures: list[Texture | None] | None = None,
+        at_last: Callable[[], object] = lambda: None,
     ) -> list[FloatArray]:
-        """Light of grids that differ in their colours alone."""
+        """Light of grids that differ in their colours alone.
+
+        ``at_last`` is called by the thread that has made the last tile, beside others.
+        """
 
         def told(share: float) -> None:
             if progress is not None:
@@ -277,10 +289,13 @@ class LightRenderer:
         ]  # fmt: skip
         found = [np.empty((grid.y_um.size, grid.x_um.size), np.float32) for _ in grids]
         every = tiles(grid, views[0].side_um)
+        took: dict[tuple[int, int], float] = {}
         if textures is not None:
-            # few tiles of unlike sizes: the largest first, so that threads end together
-            each = itertools.chain(*every)
-            every = [[tile] for tile in sorted(each, key=lambda tile: tile.samples, reverse=True)]
+            # few tiles: those first that took longest the last time, so that threads end together
+            took = self._took
+            each = sorted(itertools.chain(*every), key=lambda tile: tile.samples, reverse=True)
+            each.sort(key=lambda tile: took.get((tile.rows[0], tile.columns[0]), 0.0), reverse=True)
+            every = [[tile] for tile in each]
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.about) if self._glare is not None else None
         overs = [veil.of(each, area) if veil is not None else None for each in grids]
@@ -290,6 +305,7 @@ class LightRenderer:
                 if cancel is not None and cancel():
                     raise CancelledError("the light was not needed any more")
                 give_way()
+                begun = time.perf_counter()
                 at = slice(*tile.rows), slice(*tile.columns)
                 seen: Seen | None = {} if count > 1 else None
                 for n, (view, over, out) in enumerate(zip(views, overs, found, strict=True)):
@@ -298,6 +314,9 @@ class LightRenderer:
                         over(part, tile.rows, tile.columns, out)
                     else:
                         np.multiply(part, area, out=out[at])
+                took[tile.rows[0], tile.columns[0]] = time.perf_counter() - begun
+            if end == len(every):
+                at_last()
 
         def done(tiled: int) -> None:
             told(ahead + (1.0 - ahead) * tiled / len(every))

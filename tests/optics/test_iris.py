@@ -17,7 +17,14 @@ from modoptic.optics import (
     _layer_kernels,
     reference_light,
 )
-from modoptic.optics._iris import RINGS, Left, masks, mixed
+from modoptic.optics._iris import (
+    RINGS,
+    Left,
+    _beside,  # pyright: ignore[reportPrivateUsage]
+    _centres,  # pyright: ignore[reportPrivateUsage]
+    masks,
+    mixed,
+)
 from modoptic.scenes import Lamps, Scene
 
 FloatArray = npt.NDArray[np.float32]
@@ -74,6 +81,7 @@ def test_kernels_of_parts_are_what_masks_leave_and_add_up_to_one() -> None:
     kernels /= kernels.sum(axis=(2, 3), keepdims=True)
     each = [masks(14, radius, 0.7, RINGS) for radius in (12.0, -11.0)]
     left = Left((4, 6))
+    left.rings = RINGS
     shares = left.weigh(kernels, each)
     assert shares.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
     found, spans = left.cut(kernels, each, shares)
@@ -93,6 +101,7 @@ def test_rooms_are_zero_again_for_the_next_tile() -> None:
     rooms: list[FloatArray] = []
     for _ in range(2):
         left = Left((8, 6), rooms)
+        left.rings = RINGS
         left.weigh(np.full((1, 3, 29, 29), 29**-2, np.float32), [masks(14, 10.0, 0.7, RINGS)])
         left.part(np.ones((2, 3), np.bool_), (1, 2))
         assert left.apart.sum() == pytest.approx(6.0) and not left.parts[3:].any()
@@ -100,6 +109,50 @@ def test_rooms_are_zero_again_for_the_next_tile() -> None:
         left.parts[1, 2, 0] = 0.5
         left.done()
         assert len(rooms) == 1 and not rooms[0].any()
+
+
+def test_parts_that_touch_are_neighbours_all_round() -> None:
+    for rings, pairs in ((1, 12), (3, 90)):
+        beside = _beside(rings)
+        assert len(beside) == pairs
+        count = np.bincount(beside.ravel())
+        # within the rim each has about six
+        assert count[0] == 6 and count.min() >= 3 and count.max() <= 7
+
+
+@pytest.mark.parametrize("rings", [1, 3])
+def test_what_passes_and_what_is_seen_vary_together_within_parts(rings: int) -> None:
+    # over the iris both rise from one side to the other: their product's mean is more than that
+    # of their means in each part
+    left = Left((2, 2))
+    left.rings = rings
+    at = np.arange(-14, 15)
+    disc = (np.hypot(at[:, None], at) <= 13.0).astype(np.float32)
+    kernel = np.broadcast_to(disc / disc.sum(), (1, 3, 29, 29)).copy()
+    left.weigh(kernel, [masks(14, 13.0, 0.7, rings)])
+    parts = 1 + 3 * rings * (rings + 1)
+    x = _centres(rings)[:, 0]
+    left.part(np.ones((2, 2), np.bool_), (0, 0))
+    passing, share = left.parts, left.apart
+    weights = left.swaying.weights
+    passing[..., :parts] = weights[:parts] * (0.5 + 0.5 * x)
+    share[:] = passing.sum(axis=2)
+    planes = np.zeros((3, 6, 3, passing.shape[2]), np.float32)
+    planes[:, :3, :, :parts] = 1.0 + x
+    planes[:, 3:, :, :parts] = 0.3 * (1.0 + x)
+    light = np.zeros((2, 2), np.float32)
+    at, part = np.arange(2), np.full(2, 0.5, np.float32)
+    pattern = np.zeros((2, 2), np.int64)
+    _layer_kernels.under_mosaic(
+        planes, at, part, at, part, 0, 0, pattern, light, passing, share, *left.swaying
+    )
+    # over a disc of radius 1 the mean of x squared is a quarter
+    assert light == pytest.approx(0.5 * 1.25, rel=0.002 if rings == 3 else 0.015)
+    assert share == pytest.approx(0.5 - 0.15 * 1.25, rel=0.002 if rings == 3 else 0.015)
+    assert share == pytest.approx(passing.sum(axis=2), rel=1e-5)
+    # without what is within parts, it would lack as much
+    means = float((weights[:parts] * (0.5 + 0.5 * x) * (1.0 + x)).sum())
+    assert means < float(light.max()) - (0.002 if rings == 3 else 0.012)
 
 
 def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
@@ -113,6 +166,7 @@ def test_what_is_mixed_reaches_as_far_as_the_kernel() -> None:
 
 def test_parts_that_let_the_same_pass_are_one_again() -> None:
     left = Left((4, 6))
+    left.rings = RINGS
     kernel = np.ones((1, 3, 29, 29), np.float32) / 29**2
     left.weigh(kernel, [masks(14, 10.0, 0.7, RINGS)])
     left.part(np.ones((2, 3), np.bool_), (1, 2))

@@ -14,7 +14,15 @@ from scipy import ndimage
 
 from modoptic.bands import run_bands
 from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
-from modoptic.optics._iris import RINGS, RINGS_COARSE, Left, masks, mixed
+from modoptic.optics._iris import (
+    RINGS,
+    RINGS_COARSE,
+    STILL,
+    Left,
+    Swaying,
+    masks,
+    mixed,
+)
 from modoptic.optics._pupil import bent, quick_size
 from modoptic.optics._sources import (
     COVERS,
@@ -256,6 +264,7 @@ class _Part(NamedTuple):
     def lay(
         self, kernels: tuple[FloatArray, IntArray], pattern: IntArray, light: FloatArray,
         passing: FloatArray, share: FloatArray, at: tuple[slice, slice] | None = None,
+        swaying: Swaying = STILL,
     ) -> None:  # fmt: skip
         """Lay it under samples, all or these, with kernels (parts, n, kinds, m, m) and their spans.
 
@@ -302,6 +311,7 @@ class _Part(NamedTuple):
             _layer_kernels.under_mosaic(
                 blurred, i[r0:r1] - i0 - first, (y - i)[r0:r1].astype(np.float32), j - j0,
                 (x - j).astype(np.float32), top + int(r0), left, pattern, light, passing, share,
+                *swaying,
             )  # fmt: skip
 
 
@@ -669,7 +679,7 @@ class ExactView:
                 n = part.kernels(at[0])
                 cut = left.cut(kernels[n], each[n], np.ascontiguousarray(shares[:, n]))
                 few = part._replace(which=part.which - n.start)
-                few.lay(cut, pattern, light, left.parts, left.apart, at)
+                few.lay(cut, pattern, light, left.parts, left.apart, at, left.swaying)
         elif at is not None:
             alone, kept = np.zeros_like(light), (left.apart > 0.0).astype(np.float32)
             part.lay(whole, pattern, alone, kept[..., None], kept, at)

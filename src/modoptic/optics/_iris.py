@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,31 @@ def mixed(cover: FloatArray, reach: int) -> BoolArray:
     return np.asarray(out[size, size], np.bool_)
 
 
+@functools.cache
+def _beside(rings: int) -> IntArray:
+    """Pairs (n, 2) of parts that touch."""
+    centres = _centres(rings)
+    away = np.hypot(*(centres[:, None] - centres).transpose(2, 0, 1))
+    # as far apart as the middles of hexagons of their size, and a little more
+    far = 1.4 * math.sqrt(2.0 * math.pi / (math.sqrt(3.0) * len(centres)))
+    first, second = np.nonzero(np.triu(away < far, 1))
+    return np.stack([first, second], axis=1).astype(np.int64)
+
+
+class Swaying(NamedTuple):
+    """How parts vary within, as `_layer_kernels.under_mosaic` takes it."""
+
+    weights: FloatArray
+    inverse: FloatArray
+    beside: IntArray
+    sway: FloatArray
+
+
+_ONE = np.ones(1, np.float32)
+STILL = Swaying(_ONE, _ONE, np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
+"""Of all of the iris in one."""
+
+
 class Left:
     """The share of light that passes what is in front, of each sample of a tile.
 
@@ -106,6 +131,7 @@ class Left:
         self.rings = 0
         """Of parts, see `masks`; 0 as long as nothing is parted."""
         self._weights: FloatArray = np.zeros(0, np.float32)
+        self.swaying = STILL
 
     @property
     def whole(self) -> FloatArray:
@@ -134,7 +160,19 @@ class Left:
             lanes = -(-mean.size // _layer_kernels.LANES) * _layer_kernels.LANES
             self._weights = np.zeros(lanes, np.float32)
             self._weights[: mean.size] = mean / mean.sum()
+            self.swaying = self._sways(self._weights)
         return shares
+
+    def _sways(self, weights: FloatArray) -> Swaying:
+        beside = _beside(self.rings)
+        # about its middle a disc of area A has a second moment of A / (4 pi) along each axis; the
+        # squares of what six neighbours differ by, in hexagons of that area 2 A / sqrt(3) away
+        # squared, add up to three times that and the slope's. At the rim there are fewer
+        moment = 1.0 / (4.0 * math.pi) / (3.0 * 2.0 / math.sqrt(3.0))
+        each = 6.0 / np.bincount(beside.ravel())[beside].astype(np.float32)
+        sway = moment * each.sum(axis=1) * weights[beside].min(axis=1)
+        inverse = np.where(weights > 0.0, 1.0 / np.maximum(weights, 1e-9), 0.0)
+        return Swaying(weights, inverse.astype(np.float32), beside, sway.astype(np.float32))
 
     def cut(
         self, kernels: FloatArray, masks: Sequence[FloatArray], shares: FloatArray

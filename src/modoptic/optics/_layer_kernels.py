@@ -18,6 +18,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 LANES = 8
 """Parts are computed so many at a time."""
+_SWAYS = 0.2
+"""What passes and what is seen vary together within a part, too, where the standard deviations of
+both over the parts may make so much of the light."""
 _TOGETHER = 8
 """Rows that are convolved together."""
 
@@ -240,6 +243,10 @@ def under_mosaic(
     light: FloatArray,
     passing: FloatArray,
     share: FloatArray,
+    weights: FloatArray,
+    inverse: FloatArray,
+    beside: IntArray,
+    sway: FloatArray,
 ) -> None:
     """Lay a layer under what is there, each sample in its own colour, by parts of the iris.
 
@@ -248,10 +255,19 @@ def under_mosaic(
     columns. ``pattern`` (p, p) has the channels of the tile's first samples. ``light`` (h, w)
     gathers, ``passing`` (h, w, lanes) is the share that passes what is in front, and ``share``
     (h, w) its sum, where it is more than 0.
+
+    What passes the front and what is behind both vary within a part, and together: the mean of
+    their product is that of their means and, where both are linear, the product of their slopes
+    times the part's second moment. Slopes are those between parts ``beside`` (n, 2) each other;
+    ``sway`` (n,) is the moment over their distance, times their weight. ``weights`` (lanes,) of
+    parts add up to 1, ``inverse`` is 1 over them; both are 0 beyond the last part.
     """
     width, lanes = columns.size, passing.shape[2]
     one, zero = np.float32(1.0), np.float32(0.0)
     line = np.empty((4, layers.shape[2], lanes), np.float32)
+    wide, each = layers.shape[2], np.uintp(lanes)
+    flat, rest = line.reshape(-1), passing.reshape(-1)
+    before, lit, hidden = np.empty((3, lanes), np.float32)
     last = pattern.shape[0] - 1
     for i in range(rows.size):
         left_over = share[top + i]
@@ -294,20 +310,48 @@ def under_mosaic(
                 continue
             x, t = columns[j], column_part[j]
             k = 0 if colors[(left + j) & last] == c0 else 1
-            p0, p1, a0, a1 = line[k, x], line[k, x + 1], line[2 + k, x], line[2 + k, x + 1]
-            rest = passing[top + i, left + j]
-            total, gathered = zero, zero
-            for lane in range(0, lanes, 8):
-                for n in range(lane, lane + 8):
-                    cover = max(a0[n] + t * (a1[n] - a0[n]), zero)
-                    value = max(p0[n] + t * (p1[n] - p0[n]), zero)
-                    over = max(cover, one)
-                    through = rest[n]
-                    gathered += through * value / over
-                    through *= one - cover / over
-                    rest[n] = through
+            # places in flat arrays, as to take a part of one costs as much as all below
+            p0 = np.uintp((k * wide + x) * lanes)
+            a0 = p0 + np.uintp(2 * wide * lanes)
+            p1, a1 = p0 + np.uintp(lanes), a0 + np.uintp(lanes)
+            r = np.uintp(((top + i) * passing.shape[1] + left + j) * lanes)
+            gathered, total, seen, seen2 = zero, zero, zero, zero
+            for n in range(each):
+                cover = max(flat[a0 + n] + t * (flat[a1 + n] - flat[a0 + n]), zero)
+                value = max(flat[p0 + n] + t * (flat[p1 + n] - flat[p0 + n]), zero)
+                over = one / max(cover, one)
+                through = rest[r + n]
+                before[n] = through
+                value *= over
+                gathered += through * value
+                through *= one - cover * over
+                rest[r + n] = through
+                total += through
+                weighed = value * weights[n]
+                seen += weighed
+                seen2 += value * weighed
+            # what is between 0 and 1 has at most this variance, and what is seen has the other
+            varies = left_over[left + j] * (one - left_over[left + j]) * (seen2 - seen * seen)
+            if varies > np.float32(_SWAYS**2) * gathered * gathered:
+                for n in range(each):
+                    cover = max(flat[a0 + n] + t * (flat[a1 + n] - flat[a0 + n]), zero)
+                    value = max(flat[p0 + n] + t * (flat[p1 + n] - flat[p0 + n]), zero)
+                    over = one / max(cover, one)
+                    before[n] *= inverse[n]
+                    lit[n], hidden[n] = value * over, cover * over
+                for pair in range(sway.size):
+                    n, m = beside[pair, 0], beside[pair, 1]
+                    by = sway[pair] * (before[n] - before[m])
+                    gathered += by * (lit[n] - lit[m])
+                    by *= np.float32(0.5) * (hidden[n] - hidden[m])
+                    rest[r + np.uintp(n)] -= by
+                    rest[r + np.uintp(m)] -= by
+                total = zero
+                for n in range(each):
+                    through = max(rest[r + n], zero)
+                    rest[r + n] = through
                     total += through
-            target[left + j] += gathered
+            target[left + j] += max(gathered, zero)
             left_over[left + j] = total
 
 
@@ -418,13 +462,14 @@ def part_light(
     By their ``weights`` (lanes,), ``where`` (rows, columns) from (top, left) of the tile on says
     so. ``parts`` (h, w, lanes); ``apart`` (h, w) is its sum.
     """
+    flat, lanes = parts.reshape(-1), np.uintp(weights.size)
     for i in range(where.shape[0]):
         for j in range(where.shape[1]):
             share = alike[top + i, left + j]
             if where[i, j] and share > np.float32(0.0):
-                target = parts[top + i, left + j]
-                for n in range(weights.size):
-                    target[n] += share * weights[n]
+                at = np.uintp(((top + i) * parts.shape[1] + left + j) * weights.size)
+                for n in range(lanes):
+                    flat[at + n] += share * weights[n]
                 apart[top + i, left + j] += share
                 alike[top + i, left + j] = np.float32(0.0)
 
@@ -459,18 +504,17 @@ def gather_parts(
     """
     rows0, rows1, columns0, columns1 = bottom, top, right, left
     zero, close = np.float32(0.0), np.float32(within)
+    flat, lanes = parts.reshape(-1), np.uintp(weights.size)
     for i in range(top, bottom):
         for j in range(left, right):
             if apart[i, j] == zero:
                 continue
-            part = parts[i, j]
+            at = np.uintp((i * parts.shape[1] + j) * weights.size)
             total, off = zero, zero
-            for lane in range(0, weights.size, 8):
-                for n in range(lane, lane + 8):
-                    total += part[n]
-            for lane in range(0, weights.size, 8):
-                for n in range(lane, lane + 8):
-                    off = max(off, abs(part[n] - weights[n] * total))
+            for n in range(lanes):
+                total += flat[at + n]
+            for n in range(lanes):
+                off = max(off, abs(flat[at + n] - weights[n] * total))
             apart[i, j] = total
             if off > close:
                 rows0, rows1 = min(rows0, i), i + 1
@@ -478,9 +522,8 @@ def gather_parts(
             else:
                 alike[i, j] += total
                 apart[i, j] = zero
-                for lane in range(0, weights.size, 8):
-                    for n in range(lane, lane + 8):
-                        part[n] = zero
+                for n in range(lanes):
+                    flat[at + n] = zero
     return rows0, max(rows1, rows0), columns0, max(columns1, columns0)
 
 

@@ -22,6 +22,7 @@ from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
 from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
 from modoptic.optics._glare import NO_VEIL, Glare, Veil, VeilingGlare, warm_glare
+from modoptic.optics._iris import STILL
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
 from modoptic.optics._lens import LensState
 from modoptic.optics._motion import warm_motion
@@ -563,7 +564,7 @@ def warm_layers() -> Iterator[str]:
     )
     yield "optics: defocus of the full model"
     _layer_kernels.under_mosaic(
-        six, at, part, at, part, 0, 0, pattern, light[0], passing[..., None], passing
+        six, at, part, at, part, 0, 0, pattern, light[0], passing[..., None], passing, *STILL
     )
     parts, weights = np.zeros((2, 2, 8), np.float32), np.ones(8, np.float32)
     _layer_kernels.part_light(np.ones((2, 2), np.bool_), 0, 0, weights, passing, parts, light[1])

@@ -50,13 +50,15 @@ _OPAQUE = 1e-4
 _DETAIL, _DETAIL_COARSE = 8.5, 6.5
 """A layer is evaluated at the coarsest points of which so many fit into its blur disc; the same for
 coarse samples."""
-_DETAIL_EDGES, _CLOSEST = 32.0, 2
+_DETAIL_EDGES, _CLOSEST = 48.0, 2
 """The same where it has edges, if samples are not coarse; but from this level of points on half as
 far apart as elsewhere at least."""
 _EDGE = 0.3
 """Neighbouring points whose light differs by so much of its sum are an edge within a layer."""
 _CLOSER_FROM = 4
 """In a picture that changes only from this level on: there points are few."""
+_MORE_FROM_UM = 250.0
+"""Where what is parted first has a larger blur disc, the iris has a ring of parts more."""
 _RINGS_FROM_UM = 200.0
 """And there is parted coarsely what blur discs smaller than that hide."""
 _BLUR_STEP_UM = 4.5
@@ -280,11 +282,16 @@ class _Part(NamedTuple):
                 n * columns.start : n * (columns.stop - 1) + m,
             ]  # fmt: skip
             count = pattern.shape[0] * n
-            split = np.empty((count, 4, window.shape[1], -(-window.shape[2] // count)), np.float32)
+            shape = count, 4, window.shape[1], -(-window.shape[2] // count)
+            flat = np.empty(math.prod(shape) + _layer_kernels.BEYOND, np.float32)
+            split = flat[: -_layer_kernels.BEYOND].reshape(shape)
+            # what is not filled is read with taps of 0
+            split[..., -1] = 0.0
+            flat[-_layer_kernels.BEYOND :] = 0.0
             _layer_kernels.split_columns(np.ascontiguousarray(window), split)
             _layer_kernels.convolve_under_mosaic(
                 split, self.margin, self.which[rows], taps, spans, self.opaque, pattern, top,
-                left, columns.stop - columns.start, light, passing, share,
+                left, columns.stop - columns.start, light, passing, share, *swaying[1:],
             )  # fmt: skip
             return
         y, x = self.places[0][rows], self.places[1][columns]
@@ -668,8 +675,10 @@ class ExactView:
         if blur is not None and (at is not None or (apart is not None and apart.any())):
             reach = kernels.shape[2] // 2
             if not left.rings:
-                small = float(np.abs(blur[0]).max()) * blur[1] < self._rings_from_um
-                left.rings = RINGS_COARSE if small else self._rings
+                disc_um = float(np.abs(blur[0]).max()) * blur[1]
+                left.rings = RINGS_COARSE if disc_um < self._rings_from_um else self._rings
+                if left.rings > RINGS_COARSE and disc_um > _MORE_FROM_UM:
+                    left.rings += 1
             each = [self._masks(reach, 0.5 * float(d), blur[1], left.rings) for d in blur[0]]
             shares = left.weigh(kernels, each)
             if apart is not None:

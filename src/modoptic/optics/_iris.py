@@ -26,12 +26,12 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 RINGS, RINGS_COARSE = 3, 1
-"""Of parts about the middle one: 37 parts, and 7 where the picture is small."""
+"""Of parts about the middle one: 37 parts, and 7 where samples are coarse."""
 _SOFT = 0.04
 """Parts run into each other by so much of the radius of the iris."""
 _FEW = 0.1
 """Of a part's share of the light: a layer that gets less through it is taken as through all."""
-_ALIKE = 1e-5
+_ALIKE = 1e-4
 """Parts through which the same passes within this are taken as one again."""
 
 

@@ -21,6 +21,8 @@ LANES = 8
 _SWAYS = 0.2
 """What passes and what is seen vary together within a part, too, where the standard deviations of
 both over the parts may make so much of the light."""
+BEYOND = 8
+"""See `convolve_under_mosaic`."""
 _TOGETHER = 8
 """Rows that are convolved together."""
 
@@ -231,6 +233,32 @@ def convolve_planes(
 
 
 @_jit
+def _swayed(
+    before: FloatArray, lit: FloatArray, hidden: FloatArray, inverse: FloatArray,
+    beside: IntArray, sway: FloatArray, rest: FloatArray,
+) -> tuple[np.float32, np.float32]:  # fmt: skip
+    """What is seen more because what passes and what is ``lit`` vary together, see `under_mosaic`.
+
+    All (lanes,): ``before`` passes what is in front, ``rest`` all of that and what is ``hidden``,
+    which is mended. Returns the light and the sum of what passes.
+    """
+    more, total, half = np.float32(0.0), np.float32(0.0), np.float32(0.5)
+    for n in range(before.size):
+        before[n] *= inverse[n]
+    for pair in range(sway.size):
+        n, m = beside[pair, 0], beside[pair, 1]
+        by = sway[pair] * (before[n] - before[m])
+        more += by * (lit[n] - lit[m])
+        by *= half * (hidden[n] - hidden[m])
+        rest[n] -= by
+        rest[m] -= by
+    for n in range(rest.size):
+        rest[n] = max(rest[n], np.float32(0.0))
+        total += rest[n]
+    return more, total
+
+
+@_jit
 def under_mosaic(
     layers: FloatArray,
     rows: IntArray,
@@ -337,20 +365,11 @@ def under_mosaic(
                     cover = max(flat[a0 + n] + t * (flat[a1 + n] - flat[a0 + n]), zero)
                     value = max(flat[p0 + n] + t * (flat[p1 + n] - flat[p0 + n]), zero)
                     over = one / max(cover, one)
-                    before[n] *= inverse[n]
                     lit[n], hidden[n] = value * over, cover * over
-                for pair in range(sway.size):
-                    n, m = beside[pair, 0], beside[pair, 1]
-                    by = sway[pair] * (before[n] - before[m])
-                    gathered += by * (lit[n] - lit[m])
-                    by *= np.float32(0.5) * (hidden[n] - hidden[m])
-                    rest[r + np.uintp(n)] -= by
-                    rest[r + np.uintp(m)] -= by
-                total = zero
-                for n in range(each):
-                    through = max(rest[r + n], zero)
-                    rest[r + n] = through
-                    total += through
+                more, total = _swayed(
+                    before, lit, hidden, inverse, beside, sway, passing[top + i, left + j]
+                )
+                gathered += more
             target[left + j] += max(gathered, zero)
             left_over[left + j] = total
 
@@ -373,7 +392,8 @@ def split_columns(source: FloatArray, out: FloatArray) -> None:
 def convolve_under_mosaic(
     split: FloatArray, margin: int, which: IntArray, kernels: FloatArray, spans: IntArray,
     opaque: bool, pattern: IntArray, top: int, left: int, width: int, light: FloatArray,
-    passing: FloatArray, share: FloatArray,
+    passing: FloatArray, share: FloatArray, inverse: FloatArray, beside: IntArray,
+    sway: FloatArray,
 ) -> None:  # fmt: skip
     """Convolve a layer, each sample with the kernel of its kind, and lay it under what is there.
 
@@ -382,14 +402,19 @@ def convolve_under_mosaic(
     is larger than the part by ``margin`` points on each side. Row i of the part, which begins at
     (top, left) of the tile, takes ``kernels[:, which[i]]`` of (parts, n, p p, m, m), of whose taps
     those within ``spans`` (parts, n, m, 2) are not 0. ``opaque`` says that the layer covers all.
+    Behind ``split`` `BEYOND` more numbers are read, with taps of 0.
     ``share`` (h, w) tells which samples are open; in parts it stays as it is, see `gather_parts`.
+    What varies within a part is taken as by `under_mosaic`.
     """
     period = pattern.shape[0]
     half = width // period + 2
-    sums = np.empty(half, np.float32)
-    cover = np.empty(half, np.float32)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    sums = np.empty((kernels.shape[0], half), np.float32)
+    cover = np.empty((kernels.shape[0], half), np.float32)
+    before, lit, hidden = np.zeros((3, passing.shape[2]), np.float32)
     size = kernels.shape[3]
-    parts = split.shape[0]
+    parts, rows, columns = split.shape[0], split.shape[2], split.shape[3]
+    flat, apart = split.reshape(-1), 4 * rows * columns
     dense = parts // period
     off = margin - size // 2
     for i in range(which.size):
@@ -405,51 +430,57 @@ def convolve_under_mosaic(
             if begin > last:
                 continue
             count = (last - begin) // period + 1
+            many = np.uintp(count)
             kind = period * ((top + i) % period) + side
             c = pattern[(top + i) % period, side]
             for part in range(kernels.shape[0]):
-                sums[:count] = np.float32(0.0)
-                cover[:count] = np.float32(0.0)
+                sums[part, :count] = zero
+                cover[part, :count] = one if opaque else zero
                 for plane in range(1 if opaque else 2):
-                    into = cover if plane else sums
+                    into = cover[part] if plane else sums[part]
                     source = 3 if plane else c
                     for y in range(size):
                         row = dense * i + off + y
                         taps = kernels[part, n, kind, y]
                         x, beyond = spans[part, n, y, 0], spans[part, n, y, 1]
                         at = dense * begin + off
-                        while x + 4 <= beyond:
-                            t0, t1, t2, t3 = taps[x], taps[x + 1], taps[x + 2], taps[x + 3]
-                            a, b, d, e = at + x, at + x + 1, at + x + 2, at + x + 3
-                            s0 = split[a % parts, source, row, a // parts : a // parts + count]
-                            s1 = split[b % parts, source, row, b // parts : b // parts + count]
-                            s2 = split[d % parts, source, row, d // parts : d // parts + count]
-                            s3 = split[e % parts, source, row, e // parts : e // parts + count]
-                            for j in range(count):
-                                into[j] += t0 * s0[j] + t1 * s1[j] + t2 * s2[j] + t3 * s3[j]
-                            x += 4
+                        lane = (source * rows + row) * columns
                         while x < beyond:
+                            # places in a flat array: to take a part of one costs as much as a loop
+                            p = at + x
+                            o0 = np.uintp(p % parts * apart + lane + p // parts)
+                            p += 1
+                            o1 = np.uintp(p % parts * apart + lane + p // parts)
+                            p += 1
+                            o2 = np.uintp(p % parts * apart + lane + p // parts)
+                            p += 1
+                            o3 = np.uintp(p % parts * apart + lane + p // parts)
                             t0 = taps[x]
-                            a = at + x
-                            s0 = split[a % parts, source, row, a // parts : a // parts + count]
-                            for j in range(count):
-                                into[j] += t0 * s0[j]
-                            x += 1
-                for j in range(count):
-                    at = left + begin + period * j
-                    through = rest[at, part]
-                    if opaque:
-                        target[at] += through * max(sums[j], np.float32(0.0))
-                        rest[at, part] = np.float32(0.0)
-                    elif opened[at] > np.float32(0.0):
-                        # where the kernel overshoots, colour and coverage do so together
-                        by = max(cover[j], np.float32(0.0))
-                        value = max(sums[j], np.float32(0.0))
-                        if by > np.float32(1.0):
-                            value /= by
-                            by = np.float32(1.0)
-                        target[at] += through * value
-                        rest[at, part] = through * (np.float32(1.0) - by)
+                            t1 = taps[x + 1] if x + 1 < beyond else zero
+                            t2 = taps[x + 2] if x + 2 < beyond else zero
+                            t3 = taps[x + 3] if x + 3 < beyond else zero
+                            for j in range(many):
+                                into[j] += (
+                                    t0 * flat[o0 + j] + t1 * flat[o1 + j] + t2 * flat[o2 + j]
+                                    + t3 * flat[o3 + j]
+                                )  # fmt: skip
+                            x += 4
+            for j in range(count):
+                at = left + begin + period * j
+                if opened[at] == zero:
+                    continue
+                gathered, through = zero, rest[at]
+                for part in range(kernels.shape[0]):
+                    # where the kernel overshoots, colour and coverage do so together
+                    over = one / max(cover[part, j], one)
+                    lit[part] = max(sums[part, j], zero) * over
+                    hidden[part] = max(cover[part, j], zero) * over
+                    before[part] = through[part]
+                    gathered += through[part] * lit[part]
+                    through[part] *= one - hidden[part]
+                if sway.size:
+                    gathered += _swayed(before, lit, hidden, inverse, beside, sway, through)[0]
+                target[at] += max(gathered, zero)
 
 
 @_jit

@@ -537,7 +537,7 @@ def warm_layers() -> Iterator[str]:
     )
     _layer_kernels.convolve_under_mosaic(
         split, 1, at, taps[None], spans, False, pattern, 0, 0, 2, light[0], passing[..., None],
-        passing,
+        passing, *STILL[1:],
     )  # fmt: skip
     _kernels.share_outside(taps[0])
     _kernels.cut(taps[0], 0.9)

@@ -97,10 +97,10 @@ def test_kernels_of_parts_are_what_masks_leave_and_add_up_to_one() -> None:
     assert within.mean() < 0.12
 
 
-def test_rooms_are_zero_again_for_the_next_tile() -> None:
-    rooms: list[FloatArray] = []
+def test_what_is_spare_is_zero_again_for_the_next_tile() -> None:
+    spare: list[FloatArray] = []
     for _ in range(2):
-        left = Left((8, 6), rooms)
+        left = Left((8, 6), spare)
         left.rings = RINGS
         left.weigh(np.full((1, 3, 29, 29), 29**-2, np.float32), [masks(14, 10.0, 0.7, RINGS)])
         left.part(np.ones((2, 3), np.bool_), (1, 2))
@@ -108,7 +108,7 @@ def test_rooms_are_zero_again_for_the_next_tile() -> None:
         assert left.parts.sum() == pytest.approx(6.0)
         left.parts[1, 2, 0] = 0.5
         left.done()
-        assert len(rooms) == 1 and not rooms[0].any()
+        assert len(spare) == 1 and not spare[0].any()
 
 
 def test_parts_that_touch_are_neighbours_all_round() -> None:

@@ -282,16 +282,15 @@ class _Part(NamedTuple):
                 n * columns.start : n * (columns.stop - 1) + m,
             ]  # fmt: skip
             count = pattern.shape[0] * n
-            shape = count, 4, window.shape[1], -(-window.shape[2] // count)
-            flat = np.empty(math.prod(shape) + _layer_kernels.BEYOND, np.float32)
-            split = flat[: -_layer_kernels.BEYOND].reshape(shape)
-            # what is not filled is read with taps of 0
-            split[..., -1] = 0.0
-            flat[-_layer_kernels.BEYOND :] = 0.0
+            height, width = window.shape[1], -(-window.shape[2] // count) + 1
+            split = _and_beyond(4 * count * height, width).reshape(count, 4, height, width)
+            # the last columns are not filled, and read with taps of 0
+            split[..., -2:] = 0.0
             _layer_kernels.split_columns(np.ascontiguousarray(window), split)
             _layer_kernels.convolve_under_mosaic(
                 split, self.margin, self.which[rows], taps, spans, self.opaque, pattern, top,
-                left, columns.stop - columns.start, light, passing, share, *swaying[1:],
+                left, columns.stop - columns.start, light, passing, share, swaying.inverse,
+                swaying.beside, swaying.sway,
             )  # fmt: skip
             return
         y, x = self.places[0][rows], self.places[1][columns]
@@ -448,7 +447,7 @@ class ExactView:
         )
         spread_um = self._spill + 2.2 * self.thin.working_f_number
         self._room = 1.5 * spread_um * self._per_um + 16.0 * self._lattice.step + 0.01
-        self._rooms: list[FloatArray] = []
+        self._spare: list[FloatArray] = []
         self._sources: list[_Source | list[_Stamp]] = []
         lamps: list[tuple[int, Bulbs]] = []
         for n, part in enumerate(parts):
@@ -476,7 +475,7 @@ class ExactView:
         ``seen``: layers evaluated for the same tile in another colour, and now for the next one.
         """
         seen = {} if seen is None else seen
-        light, left = np.zeros(tile.shape, np.float32), Left(tile.shape, self._rooms)
+        light, left = np.zeros(tile.shape, np.float32), Left(tile.shape, self._spare)
         pattern = self._patterns[tile.rows[0] % self._period][tile.columns[0] % self._period]
         middle = sum(v * v for v in tile.cell.middle_um) * self._per_um**2
         grown = float(self.pupil.warp[0] * bent(self.pupil.warp[1:], np.array(middle)))

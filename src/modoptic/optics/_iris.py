@@ -113,12 +113,12 @@ STILL = Swaying(_ONE, _ONE, np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
 class Left:
     """The share of light that passes what is in front, of each sample of a tile.
 
-    Where something blurred hides a part of it, through each part of the iris. ``rooms`` are arrays
+    Where something blurred hides a part of it, through each part of the iris. ``spare`` are arrays
     of 0 to have those in, which are given back by `done`: first touched, memory is slow.
     """
 
-    def __init__(self, shape: tuple[int, int], rooms: list[FloatArray] | None = None) -> None:
-        self._rooms = [] if rooms is None else rooms
+    def __init__(self, shape: tuple[int, int], spare: list[FloatArray] | None = None) -> None:
+        self._spare = [] if spare is None else spare
         self.alike = np.ones(shape, np.float32)
         """(h, w) through all of the iris; 0 where it is parted."""
         self.parts = np.zeros((*shape, 0), np.float32)
@@ -130,8 +130,8 @@ class Left:
         self._used = self.box
         self.rings = 0
         """Of parts, see `masks`; 0 as long as nothing is parted."""
-        self._weights: FloatArray = np.zeros(0, np.float32)
         self.swaying = STILL
+        """Of these parts, among it how much of the light each gets; `weigh` knows."""
 
     @property
     def whole(self) -> FloatArray:
@@ -155,12 +155,12 @@ class Left:
         shares = np.empty((len(masks[0]), *kernels.shape[:2]), np.float32)
         for n, mask in enumerate(masks):
             _layer_kernels.mask_shares(kernels, n, mask, shares)
-        if not self._weights.size:
+        if self.swaying is STILL:
             mean = np.maximum(shares.mean(axis=(1, 2)), 0.0)
             lanes = -(-mean.size // _layer_kernels.LANES) * _layer_kernels.LANES
-            self._weights = np.zeros(lanes, np.float32)
-            self._weights[: mean.size] = mean / mean.sum()
-            self.swaying = self._sways(self._weights)
+            weights = np.zeros(lanes, np.float32)
+            weights[: mean.size] = mean / mean.sum()
+            self.swaying = self._sways(weights)
         return shares
 
     def _sways(self, weights: FloatArray) -> Swaying:
@@ -181,7 +181,7 @@ class Left:
 
         And the spans of their taps, beyond which they are not filled.
         """
-        weights = self._weights[: len(shares)]
+        weights = self.swaying.weights[: len(shares)]
         whole = (shares.min(axis=(1, 2)) < _FEW * weights) | (weights == 0.0)
         out = np.empty((len(shares), *kernels.shape), np.float32)
         spans = np.empty((len(out), len(kernels), kernels.shape[2], 2), np.int64)
@@ -195,12 +195,13 @@ class Left:
         if not rows.size:
             return
         if not self.parts.size:
-            shape = *self.alike.shape, self._weights.size
-            room = self._room(math.prod(shape))
-            self.parts = room[: math.prod(shape)].reshape(shape)
+            shape = *self.alike.shape, self.swaying.weights.size
+            size = math.prod(shape)
+            self.parts = self._zeros(size)[:size].reshape(shape)
         _layer_kernels.part_light(
-            np.ascontiguousarray(where), *corner, self._weights, self.alike, self.parts, self.apart
-        )
+            np.ascontiguousarray(where), *corner, self.swaying.weights, self.alike, self.parts,
+            self.apart,
+        )  # fmt: skip
         spans = [
             slice(first + int(at[0]), first + int(at[-1]) + 1)
             for first, at in zip(corner, (rows, columns), strict=True)
@@ -208,19 +209,19 @@ class Left:
         self.box = _hull(self.box[0], spans[0]), _hull(self.box[1], spans[1])
         self._used = _hull(self._used[0], spans[0]), _hull(self._used[1], spans[1])
 
-    def _room(self, size: int) -> FloatArray:
-        """At least so many zeros."""
+    def _zeros(self, size: int) -> FloatArray:
+        """At least so many."""
         try:
-            room = self._rooms.pop()
+            found = self._spare.pop()
         except IndexError:
-            room = np.zeros(0, np.float32)
-        return room if room.size >= size else np.zeros(size, np.float32)
+            return np.zeros(size, np.float32)
+        return found if found.size >= size else np.zeros(size, np.float32)
 
     def done(self) -> None:
         """Nothing more is asked of it."""
         if self.parts.size:
             self.parts[self._used] = 0.0
-            self._rooms.append(cast(FloatArray, self.parts.base))
+            self._spare.append(cast(FloatArray, self.parts.base))
 
     def within(self, corner: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice] | None:
         """`box` within a part of the tile, counted from its corner; None if it lies outside."""
@@ -240,7 +241,7 @@ class Left:
             top, bottom, left, right = cast(
                 "tuple[int, int, int, int]",
                 _layer_kernels.gather_parts(
-                    self.parts, self._weights, self.alike, self.apart, *self._ends(), _ALIKE
+                    self.parts, self.swaying.weights, self.alike, self.apart, *self._ends(), _ALIKE
                 ),
             )
             self.box = slice(top, bottom), slice(left, right)

@@ -21,8 +21,6 @@ LANES = 8
 _SWAYS = 0.2
 """What passes and what is seen vary together within a part, too, where the standard deviations of
 both over the parts may make so much of the light."""
-BEYOND = 8
-"""See `convolve_under_mosaic`."""
 _TOGETHER = 8
 """Rows that are convolved together."""
 
@@ -402,7 +400,7 @@ def convolve_under_mosaic(
     is larger than the part by ``margin`` points on each side. Row i of the part, which begins at
     (top, left) of the tile, takes ``kernels[:, which[i]]`` of (parts, n, p p, m, m), of whose taps
     those within ``spans`` (parts, n, m, 2) are not 0. ``opaque`` says that the layer covers all.
-    Behind ``split`` `BEYOND` more numbers are read, with taps of 0.
+    The last two columns of ``split``, and two numbers behind it, may be read with taps of 0.
     ``share`` (h, w) tells which samples are open; in parts it stays as it is, see `gather_parts`.
     What varies within a part is taken as by `under_mosaic`.
     """

@@ -20,7 +20,7 @@ from modoptic.bands import give_way, run_bands
 from modoptic.errors import SettingError
 from modoptic.optics import _kernels, _layer_kernels, _tail_kernels
 from modoptic.optics._angles import BetweenFocus, Cones
-from modoptic.optics._exact import ExactView, Seen, sample_lattice, tiles
+from modoptic.optics._exact import ExactView, Seen, Tile, sample_lattice, tiles
 from modoptic.optics._glare import NO_VEIL, Glare, Veil, VeilingGlare, warm_glare
 from modoptic.optics._iris import STILL
 from modoptic.optics._lamps import LampImages, Rims, image_lamps
@@ -290,12 +290,13 @@ class LightRenderer:
         ]  # fmt: skip
         found = [np.empty((grid.y_um.size, grid.x_um.size), np.float32) for _ in grids]
         every = tiles(grid, views[0].side_um)
-        took: dict[tuple[int, int], float] = {}
+        took = self._took
         if textures is not None:
             # few tiles: those first that took longest the last time, so that threads end together
-            took = self._took
-            each = sorted(itertools.chain(*every), key=lambda tile: tile.samples, reverse=True)
-            each.sort(key=lambda tile: took.get((tile.rows[0], tile.columns[0]), 0.0), reverse=True)
+            def cost(tile: Tile) -> tuple[float, int]:
+                return took.get((tile.rows[0], tile.columns[0]), 0.0), tile.samples
+
+            each = sorted(itertools.chain(*every), key=cost, reverse=True)
             every = [[tile] for tile in each]
         area = np.float32(grid.area_um2 * 1e-12)
         veil = self._glare.veil(spread.about) if self._glare is not None else None
@@ -315,7 +316,8 @@ class LightRenderer:
                         over(part, tile.rows, tile.columns, out)
                     else:
                         np.multiply(part, area, out=out[at])
-                took[tile.rows[0], tile.columns[0]] = time.perf_counter() - begun
+                if textures is not None:
+                    took[tile.rows[0], tile.columns[0]] = time.perf_counter() - begun
             if end == len(every):
                 at_last()
 
@@ -537,7 +539,7 @@ def warm_layers() -> Iterator[str]:
     )
     _layer_kernels.convolve_under_mosaic(
         split, 1, at, taps[None], spans, False, pattern, 0, 0, 2, light[0], passing[..., None],
-        passing, *STILL[1:],
+        passing, STILL.inverse, STILL.beside, STILL.sway,
     )  # fmt: skip
     _kernels.share_outside(taps[0])
     _kernels.cut(taps[0], 0.9)

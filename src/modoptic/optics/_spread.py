@@ -49,7 +49,7 @@ frequencies that diffraction lets pass: there the two agree sooner."""
 _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _FAINT = 0.002
-"""Share of the light in the taps about a kernel that are left out."""
+"""Share of the light in the taps about a layer's kernel that are left out."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""
 
@@ -329,6 +329,7 @@ class Spread:
             found = self.kernels_at(
                 place, inverse_depth, step_um, binning, wanted, size, slanted=slanted
             )
+            _kernels.trim(found, _FAINT)
             return split(found, allowed)
 
         made = once.made(make)
@@ -366,10 +367,7 @@ class Spread:
                 _shift(size, step_um, -kind.x_um), spectrum,
             )  # fmt: skip
         out = cast(FloatArray, fft.irfft2(spectra, (size, size), axes=(1, 2)))
-        found = cast(FloatArray, _kernels.cut(out, kept))
-        if kept == _KEPT:
-            _kernels.trim(found, _FAINT)
-        return found
+        return cast(FloatArray, _kernels.cut(out, kept))
 
 
 @functools.lru_cache(maxsize=256)

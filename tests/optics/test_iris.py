@@ -103,7 +103,7 @@ def test_what_is_spare_is_zero_again_for_the_next_tile() -> None:
         left = Left((8, 6), spare)
         left.rings = RINGS
         left.weigh(np.full((1, 3, 29, 29), 29**-2, np.float32), [masks(14, 10.0, 0.7, RINGS)])
-        left.part(np.ones((2, 3), np.bool_), (1, 2))
+        left.part(np.ones((2, 3), np.bool_), (1, 2), (0.0, 0.0))
         assert left.apart.sum() == pytest.approx(6.0) and not left.parts[3:].any()
         assert left.parts.sum() == pytest.approx(6.0)
         left.parts[1, 2, 0] = 0.5
@@ -132,7 +132,7 @@ def test_what_passes_and_what_is_seen_vary_together_within_parts(rings: int) -> 
     left.weigh(kernel, [masks(14, 13.0, 0.7, rings)])
     parts = 1 + 3 * rings * (rings + 1)
     x = _centres(rings)[:, 0]
-    left.part(np.ones((2, 2), np.bool_), (0, 0))
+    left.part(np.ones((2, 2), np.bool_), (0, 0), (0.0, 0.0))
     passing, share = left.parts, left.apart
     weights = left.swaying.weights
     passing[..., :parts] = weights[:parts] * (0.5 + 0.5 * x)
@@ -169,7 +169,7 @@ def test_parts_that_let_the_same_pass_are_one_again() -> None:
     left.rings = RINGS
     kernel = np.ones((1, 3, 29, 29), np.float32) / 29**2
     left.weigh(kernel, [masks(14, 10.0, 0.7, RINGS)])
-    left.part(np.ones((2, 3), np.bool_), (1, 2))
+    left.part(np.ones((2, 3), np.bool_), (1, 2), (0.0, 0.0))
     assert left.whole == pytest.approx(1.0, abs=1e-6)
     assert left.within((0, 0), (4, 6)) == (slice(1, 3), slice(2, 5))
     left.parts[1, 2] *= 0.25

@@ -47,12 +47,13 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OPAQUE = 1e-4
 """A share of light below this, left behind what is in front, is not traced further."""
-_DETAIL, _DETAIL_COARSE = 8.5, 6.5
-"""A layer is evaluated at the coarsest points of which so many fit into its blur disc; the same for
-coarse samples."""
+_DETAIL = 6.5
+"""A layer is evaluated at the coarsest points of which so many fit into its blur disc."""
 _DETAIL_EDGES, _CLOSEST = 48.0, 2
 """The same where it has edges, if samples are not coarse; but from this level of points on half as
 far apart as elsewhere at least."""
+_DETAIL_TOUCHED, _EDGES_TOUCHED = 17.0, 34.0
+"""The same where a slanted layer is hidden by what stands on it, smooth and with edges."""
 _EDGE = 0.3
 """Neighbouring points whose light differs by so much of its sum are an edge within a layer."""
 _CLOSER_FROM = 4
@@ -411,7 +412,7 @@ class ExactView:
         """Of the cells of its tiles."""
         self._dense = grid.points or (2 if grid.binning >= _DENSE_FROM else 1)
         self._rings = RINGS_COARSE if self._coarse else RINGS
-        self._detail = _DETAIL_COARSE if self._coarse else _DETAIL
+        self._watched = self._coarse or bool(textures)
         self._closer_from, self._rings_from_um = math.inf if self._coarse else 1, 0.0
         if textures:
             self._closer_from = max(self._closer_from, _CLOSER_FROM)
@@ -530,7 +531,7 @@ class ExactView:
         cuts: set[float] = set()
         if slope:
             limits = [_SHARP * step] if self._dense > 1 else []
-            limits += [self._detail * step * 2.0**k for k in range(1, 6)]
+            limits += [_DETAIL * step * 2.0**k for k in range(1, 6)]
             for limit in limits:
                 cuts |= {(sign * limit - offset) / slope for sign in (-1.0, 1.0)}
         inner = sorted(y for y in cuts if top < y < bottom)
@@ -539,11 +540,12 @@ class ExactView:
 
     def _under(
         self, found: _Source, band: _Band, tile: Tile, pattern: IntArray, light: FloatArray,
-        left: Left, seen: Seen, closer: bool = False,
+        left: Left, seen: Seen, closer: bool = False, touched: int | None = None,
     ) -> bool:  # fmt: skip
         """Lay one layer under a band of the tile; True if nothing behind it can be seen there.
 
-        ``closer``: it is known to have edges, so that points are to lie closer.
+        ``closer``: it is known to have edges, so that points are to lie closer. ``touched``: at
+        points of this level under what is parted, and not at all where light would pass it.
         """
         lattice = self._lattice
         source, cached = found.direct, found.cached
@@ -559,12 +561,12 @@ class ExactView:
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
         apart = least / lattice.step * _JUST
-        level = int(math.log2(max(apart / self._detail, 1.0)))
+        level = int(math.log2(max(apart / _DETAIL, 1.0)))
         if closer:
             # few points are to lie closer yet, those of layers that are blurred much
             finest = int(math.log2(max(apart / _DETAIL_EDGES, 1.0)))
             level = max(finest, min(level - 1, _CLOSEST))
-        level = min(level, source.max_level)
+        level = min(level if touched is None else touched, source.max_level)
         x0, y0, step = lattice.origin(level)
         of: Direct | Cached = source
         taken, kept = level, -1
@@ -587,6 +589,9 @@ class ExactView:
             edges = edge + np.where(np.isfinite(box), 0.003 * np.abs(box), 0.0)
         j0, j1 = np.searchsorted(tx, (box[0] - edges[0], box[2] + edges[2]))
         i0, i1 = np.searchsorted(ty, (box[1] - edges[1], box[3] + edges[3])).clip(*within)
+        if touched is not None:
+            i0, i1 = (v.clip(left.box[0].start, left.box[0].stop) for v in (i0, i1))
+            j0, j1 = (v.clip(left.box[1].start, left.box[1].stop) for v in (j0, j1))
         if j0 >= j1 or i0 >= i1:
             return False
 
@@ -646,9 +651,24 @@ class ExactView:
         if not image[3].any():
             return False
         opaque = bool(image[3].min() >= COVERS)
-        if level >= self._closer_from and not closer and not (opaque and _smooth(image)):
+        if touched is not None:
+            if not opaque:
+                return False
+        elif level >= self._closer_from and not closer and not (opaque and _smooth(image)):
             # edges show how far apart points lie
             return self._under(found, band, tile, pattern, light, left, seen, closer=True)
+        elif (
+            not self._watched
+            and band.slope
+            and left.within((int(i0), int(j0)), (int(i1 - i0), int(j1 - j0)))
+            and left.parted_at(float(ends.min()), float(ends.max()))
+        ):
+            # what stands on it and what it hides have nearly one blur: each edge of parts shows
+            finer = int(
+                math.log2(max(apart / (_EDGES_TOUCHED if closer else _DETAIL_TOUCHED), 1.0))
+            )
+            if finer < level:
+                self._under(found, band, tile, pattern, light, left, seen, touched=finer)
 
         part = _Part(
             image, margin, which, dense, opaque, (int(i0), int(j0)),
@@ -681,7 +701,8 @@ class ExactView:
             each = [self._masks(reach, 0.5 * float(d), blur[1], left.rings) for d in blur[0]]
             shares = left.weigh(kernels, each)
             if apart is not None:
-                left.part(apart, part.corner)
+                discs = blur[0] * (blur[1] * self._per_um)
+                left.part(apart, part.corner, (float(discs.min()), float(discs.max())))
                 at = left.within(part.corner, part.shape)
             if at is not None:
                 n = part.kernels(at[0])

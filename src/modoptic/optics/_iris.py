@@ -130,6 +130,7 @@ class Left:
         self._used = self.box
         self.rings = 0
         """Of parts, see `masks`; 0 as long as nothing is parted."""
+        self._discs: list[tuple[float, float]] = []
         self.swaying = STILL
         """Of these parts, among it how much of the light each gets; `weigh` knows."""
 
@@ -189,11 +190,17 @@ class Left:
             _layer_kernels.cut_kernels(kernels, n, mask, shares, whole, out, spans)
         return out, spans
 
-    def part(self, where: BoolArray, corner: tuple[int, int]) -> None:
-        """From now on by parts of the iris, where (h, w) from a place of the tile on says so."""
+    def part(
+        self, where: BoolArray, corner: tuple[int, int], discs: tuple[float, float]
+    ) -> None:  # fmt: skip
+        """From now on by parts of the iris, where (h, w) from a place of the tile on says so.
+
+        ``discs``: signed diameters between which the blur disc of what hides it there lies.
+        """
         rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
         if not rows.size:
             return
+        self._discs.append(discs)
         if not self.parts.size:
             shape = *self.alike.shape, self.swaying.weights.size
             size = math.prod(shape)
@@ -208,6 +215,10 @@ class Left:
         ]
         self.box = _hull(self.box[0], spans[0]), _hull(self.box[1], spans[1])
         self._used = _hull(self._used[0], spans[0]), _hull(self._used[1], spans[1])
+
+    def parted_at(self, least: float, most: float) -> bool:
+        """Whether something whose blur disc is like one between these has parted it."""
+        return any(first <= most and least <= last for first, last in self._discs)
 
     def _zeros(self, size: int) -> FloatArray:
         """At least so many."""

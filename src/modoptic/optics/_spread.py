@@ -50,6 +50,8 @@ _KEPT = 0.995
 """Share of the light within the part of a kernel that is kept; what is left is given to it."""
 _FAINT = 0.002
 """Share of the light in the taps about a layer's kernel that are left out."""
+_BLURRED = 20.0
+"""And all beyond the farthest ray of what is blurred over more taps than that."""
 _COARSE = 0.1
 """Blur below so much of the step of a lattice does not count."""
 
@@ -151,13 +153,6 @@ class Spread:
         )
         # 4 lambda N holds all but 5 % of an Airy pattern, and what is beyond wraps round
         return reach + 2.2 * self.pupil.thin.working_f_number
-
-    def apart_um(self, binning: Binning, step_um: float) -> float:
-        """How far apart samples are taken to lie that see a layer kept in points ``step_um`` apart.
-
-        What they cannot tell is made the quicker way, see `spectrum`.
-        """
-        return binning.side * binning.pitch_um
 
     def spectrum(
         self, place_um: tuple[float, float], inverse_depth: float, step_um: float, size: int,
@@ -329,6 +324,11 @@ class Spread:
             found = self.kernels_at(
                 place, inverse_depth, step_um, binning, wanted, size, slanted=slanted
             )
+            if self.pupil.blur_um(inverse_depth) > _BLURRED * step_um:
+                reach = math.ceil(self.reach_um(math.hypot(*place), inverse_depth) / step_um)
+                beyond = max(found.shape[1] // 2 - reach, 0)
+                inside = slice(beyond, found.shape[1] - beyond)
+                found = np.ascontiguousarray(found[:, inside, inside])
             _kernels.trim(found, _FAINT)
             return split(found, allowed)
 
@@ -356,7 +356,8 @@ class Spread:
         working = self.pupil.thin.working_f_number
         if self.pupil.blur_um(inverse_depth) + 10.0 * working < _COARSE * step_um:
             return np.ones((len(kinds), 1, 1), np.float32)
-        sample_um = self.apart_um(binning, step_um)
+        # neither do points far apart, however close samples lie between them, tell rays from waves
+        sample_um = max(binning.side * binning.pitch_um, step_um)
         lens = self.spectrum(place_um, inverse_depth, step_um, size, sample_um, slanted)
         common = _gathered(size, step_um, binning, self._diffusion_um, disc_um)
         spectra = np.empty((len(kinds), size, size // 2 + 1), np.complex64)

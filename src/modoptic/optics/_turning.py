@@ -29,24 +29,13 @@ _DEPTHS_APART = 1e-3
 _SPREADS_KEPT = 16
 
 
-class _Watched(Spread):
-    """As `Spread`, for a picture that somebody watches while it changes.
-
-    Points of a blurred layer that lie far apart do not tell rays from waves, however close samples
-    lie between them.
-    """
-
-    def apart_um(self, binning: Binning, step_um: float) -> float:
-        return max(super().apart_um(binning, step_um), step_um)
-
-
 class Turning:
     """Spreads of one lens at several distances of focus; may be used from several threads."""
 
     def __init__(self, lens: Lens, response: SpectralResponse, diffusion_um: float) -> None:
         self._lens, self._response, self._diffusion_um = lens, response, diffusion_um
         self._lock = threading.Lock()
-        self._kept: OrderedDict[LensState, _Watched] = OrderedDict()
+        self._kept: OrderedDict[LensState, Spread] = OrderedDict()
         self._last: LensState | None = None
 
     def spread(self, pupil: Pupil) -> TurningSpread:
@@ -62,7 +51,7 @@ class Turning:
             moved = abs(1.0 / last.focus_distance_m - 1.0 / state.focus_distance_m)
         return TurningSpread(pupil, self._response, self._diffusion_um, self, moved)
 
-    def at(self, state: LensState, nearness: float) -> _Watched:
+    def at(self, state: LensState, nearness: float) -> Spread:
         """Of the same iris, focus so many dioptres away."""
         state = dataclasses.replace(
             state, focus_distance_m=1.0 / nearness if nearness else math.inf
@@ -70,14 +59,14 @@ class Turning:
         with self._lock:
             made = self._kept.pop(state, None)
             if made is None:
-                made = _Watched(self._lens.pupil(state), self._response, self._diffusion_um)
+                made = Spread(self._lens.pupil(state), self._response, self._diffusion_um)
             self._kept[state] = made
             while len(self._kept) > _SPREADS_KEPT:
                 self._kept.popitem(last=False)
         return made
 
 
-class TurningSpread(_Watched):
+class TurningSpread(Spread):
     """As `Spread`; kernels are interpolated between two distances of focus, where those are kept.
 
     A ring that turns by more than their distance from one picture to the next would need new ones

@@ -23,7 +23,7 @@ from modoptic.optics._iris import (
     masks,
     mixed,
 )
-from modoptic.optics._pupil import bent, quick_size
+from modoptic.optics._pupil import Pupil, bent, quick_size
 from modoptic.optics._sources import (
     COVERS,
     Bulbs,
@@ -194,17 +194,40 @@ def sample_lattice(grid: SampleGrid, lens_m: float) -> Lattice:
     return Lattice(x0 / v_um, y0 / v_um, 0.5 * (step_x + step_y) / v_um)
 
 
-class _Source(NamedTuple):
-    """A layer, evaluated at points of the lattice, between them, and from a raster if there is."""
+class _Source:
+    """A layer, evaluated at points of the lattice, between them, and from a raster if there is.
 
-    direct: Direct
-    finest: Direct
-    cached: Cached | None
-    texture: Texture | None
-    a: float
-    b: float
-    """Its inverse depth in direction y is a + b y."""
-    bounds: tuple[float, float, float, float]
+    What the lens makes of its place is looked at once somebody asks: most layers are out of sight
+    of a region.
+    """
+
+    def __init__(
+        self, part: Surface, pupil: Pupil, lattices: tuple[Lattice, Lattice], apart: bool,
+        raster: Cached | None, texture: Texture | None,
+    ) -> None:  # fmt: skip
+        self.texture = texture
+        self._part, self._pupil, self._lattices = part, pupil, lattices
+        self._apart, self._raster = apart, raster
+        self._lens_m = pupil.thin.image_distance_m
+        self.a, self.b = part.layer.inverse_depth(self._lens_m)
+        """Its inverse depth in direction y is a + b y."""
+        self.bounds = part.layer.bounds(self._lens_m)
+
+    @functools.cached_property
+    def _warp(self) -> DoubleArray:
+        return self._pupil.warp if self.b else self._pupil.warp_of(self.a)
+
+    @functools.cached_property
+    def direct(self) -> Direct:
+        return Direct(self._part, self._lattices[0], self._lens_m, self._warp, apart=self._apart)
+
+    @functools.cached_property
+    def finest(self) -> Direct:
+        return Direct(self._part, self._lattices[1], self._lens_m, self._warp)
+
+    @functools.cached_property
+    def cached(self) -> Cached | None:
+        return self._raster.at(self._lens_m, self._warp) if self._raster else None
 
 
 class _Band(NamedTuple):
@@ -441,7 +464,6 @@ class ExactView:
             Kind(k.channel, k.x_um - aside, k.y_um - aside) for k in self._kinds
         )
         self._pairs = paired(channels, self._kinds)
-        lens_m = self.thin.image_distance_m
         self._spill = max(
             spread.reach_um(r, self.thin.inverse_focus)
             for r in np.linspace(0.0, reach_um(grid.x_um, grid.y_um), 8)
@@ -457,13 +479,14 @@ class ExactView:
                 self._sources.append([])
                 continue
             raster = rasters[n] if rasters else None
-            depth, bounds = part.layer.inverse_depth(lens_m), part.layer.bounds(lens_m)
-            warp = self.pupil.warp if depth[1] else self.pupil.warp_of(depth[0])
-            cached = raster.at(lens_m, warp) if isinstance(raster, Cached) else None
-            direct = Direct(part, self._lattice, lens_m, warp, apart=not self._coarse)
-            finest = Direct(part, self._fine, lens_m, warp)
             texture = textures[n] if textures else None
-            self._sources.append(_Source(direct, finest, cached, texture, *depth, bounds))
+            lattices = self._lattice, self._fine
+            self._sources.append(
+                _Source(
+                    part, self.pupil, lattices, not self._coarse,
+                    raster if isinstance(raster, Cached) else None, texture,
+                )
+            )  # fmt: skip
         for n, bulbs in lamps:
             front = [source for source in self._sources[n:] if isinstance(source, _Source)]
             self._sources[n] = self._stamps(bulbs, front, progress)

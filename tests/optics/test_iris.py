@@ -111,6 +111,17 @@ def test_what_is_spare_is_zero_again_for_the_next_tile() -> None:
         assert len(spare) == 1 and not spare[0].any()
 
 
+def test_what_parted_is_known_by_its_blur() -> None:
+    left = Left((4, 6))
+    left.rings = RINGS
+    left.weigh(np.full((1, 3, 29, 29), 29**-2, np.float32), [masks(14, 10.0, 0.7, RINGS)])
+    left.part(np.zeros((2, 3), np.bool_), (1, 2), (-0.5, 0.5))
+    assert not left.parted_at(-1.0, 1.0), "what hides nothing parts nothing"
+    left.part(np.ones((2, 3), np.bool_), (1, 2), (0.010, 0.012))
+    assert left.parted_at(0.012, 0.02) and left.parted_at(0.011, 0.0115)
+    assert not left.parted_at(0.013, 0.02) and not left.parted_at(-0.012, -0.010)
+
+
 def test_parts_that_touch_are_neighbours_all_round() -> None:
     for rings, pairs in ((1, 12), (3, 90)):
         beside = _beside(rings)

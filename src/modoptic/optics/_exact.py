@@ -345,6 +345,11 @@ class _Part(NamedTuple):
             )  # fmt: skip
 
 
+def _coarsest(blur: float, detail: float) -> int:
+    """The level at which so many points or more fit into a blur disc of so many samples."""
+    return int(math.log2(max(blur / detail, 1.0)))
+
+
 def _smooth(image: FloatArray) -> bool:
     """Whether nowhere in a layer (4, h, w) something bright lies right beside something dark."""
     green = image[1]
@@ -584,10 +589,10 @@ class ExactView:
         most = float(np.abs(ends).max())
         least = 0.0 if ends[0] * ends[1] < 0 else float(np.abs(ends).min())
         apart = least / lattice.step * _JUST
-        level = int(math.log2(max(apart / _DETAIL, 1.0)))
+        level = _coarsest(apart, _DETAIL)
         if closer:
             # few points are to lie closer yet, those of layers that are blurred much
-            finest = int(math.log2(max(apart / _DETAIL_EDGES, 1.0)))
+            finest = _coarsest(apart, _DETAIL_EDGES)
             level = max(finest, min(level - 1, _CLOSEST))
         level = min(level if touched is None else touched, source.max_level)
         x0, y0, step = lattice.origin(level)
@@ -687,9 +692,7 @@ class ExactView:
             and left.parted_at(float(ends.min()), float(ends.max()))
         ):
             # what stands on it and what it hides have nearly one blur: each edge of parts shows
-            finer = int(
-                math.log2(max(apart / (_EDGES_TOUCHED if closer else _DETAIL_TOUCHED), 1.0))
-            )
+            finer = _coarsest(apart, _EDGES_TOUCHED if closer else _DETAIL_TOUCHED)
             if finer < level:
                 self._under(found, band, tile, pattern, light, left, seen, touched=finer)
 

@@ -131,6 +131,7 @@ class Left:
         self.rings = 0
         """Of parts, see `masks`; 0 as long as nothing is parted."""
         self._discs: list[tuple[float, float]] = []
+        """Signed diameters between which the blur disc of each layer lies that parted it."""
         self.swaying = STILL
         """Of these parts, among it how much of the light each gets; `weigh` knows."""
 
